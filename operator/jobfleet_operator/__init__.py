@@ -1,0 +1,1 @@
+"""The jobfleet operator: observe, decide, plan, apply."""

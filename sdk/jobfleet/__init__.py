@@ -1,0 +1,1 @@
+"""Job queues as Kubernetes resources: the SDK."""
