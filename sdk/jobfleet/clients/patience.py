@@ -1,0 +1,102 @@
+"""Which errors of Redis pass, and how long to wait between tries: pure decisions that both clients share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import redis.exceptions as redis_errors
+
+from jobfleet.errors import ConfigurationError, JobfleetError, Unavailable
+
+CONNECT_SECONDS = 3.0
+"""Bound on opening a connection."""
+
+ANSWER_SECONDS = 5.0
+"""Bound on the answer to one call; a call that takes longer is given up and its connection replaced."""
+
+BLOCK_SECONDS = 5.0
+"""Bound on one blocking wait; an idle worker looks round by itself that often."""
+
+_PASSING = (
+    "LOADING",
+    "READONLY",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "TRYAGAIN",
+    "BUSY ",
+    "MISCONF",
+    "NOREPLICAS",
+    "UNBLOCKED",
+    "OOM ",
+    "FAILOVER",
+)
+_PASSING_TYPES = (
+    redis_errors.ConnectionError,
+    redis_errors.TimeoutError,
+    redis_errors.BusyLoadingError,
+    redis_errors.ReadOnlyError,
+    OSError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a call is tried again: waits double from ``first`` to ``longest`` seconds until ``total`` have gone."""
+
+    total: float = 10.0
+    first: float = 0.02
+    longest: float = 1.0
+
+    def wait(self, tries: int, elapsed: float) -> float | None:
+        """Seconds to wait after the ``tries``-th failed try; None: give up.
+
+        >>> patience = Patience(total=1.0)
+        >>> [patience.wait(n, 0.0) for n in (1, 2, 3)]
+        [0.02, 0.04, 0.08]
+        >>> patience.wait(9, elapsed=1.5) is None
+        True
+        """
+        if elapsed >= self.total:
+            return None
+        return min(self.longest, self.first * 2.0 ** (tries - 1), self.total - elapsed + 0.001)
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the same call may succeed in a moment: a broken connection, or Redis starting, failing over or full."""
+    if isinstance(error, redis_errors.AuthenticationError | redis_errors.AuthorizationError):
+        return False
+    if isinstance(error, _PASSING_TYPES):
+        return True
+    return isinstance(error, redis_errors.ResponseError) and any(mark in str(error)[:160] for mark in _PASSING)
+
+
+def translated(error: BaseException, url: str) -> JobfleetError:
+    """The error of jobfleet that says what redis-py said, without a password."""
+    where = public_url(url)
+    if passes(error):
+        return Unavailable(f"Redis at {where} gave no usable answer: {error}")
+    return JobfleetError(f"Redis at {where} refused the call: {error}")
+
+
+def public_url(url: str) -> str:
+    """A Redis URL without its credentials, fit for a log.
+
+    >>> public_url("redis://user:secret@redis:6379/0")
+    'redis://redis:6379/0'
+    """
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def check_url(url: str) -> str:
+    """The URL itself, if it is one of Redis.
+
+    Raises:
+        ConfigurationError: its scheme is none of redis, rediss and unix.
+    """
+    if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+        raise ConfigurationError(
+            f"the Redis URL {public_url(url)!r} must begin with redis://, rediss:// or unix://, as in redis://localhost:6379/0"
+        )
+    return url

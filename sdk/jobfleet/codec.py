@@ -1,0 +1,203 @@
+"""Bytes and back: the record of a job, results, failures, what a worker says of itself. MessagePack, never pickle.
+
+The header of a record belongs to the scripts (``scripts/lua/_record.lua``); here it is only read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import struct
+import time
+from typing import Any, Final, Literal
+
+import msgspec
+
+from jobfleet.errors import InvalidJob
+from jobfleet.job import Body, Failure, JobView
+from jobfleet.options import JobOptions
+from jobfleet.retry import Backoff
+from jobfleet.states import FROM_BYTE
+
+HEADER_BYTES: Final = 25
+MAX_JOB_BYTES: Final = 262_144
+"""What a job may weigh where its queue says nothing else: 256 KiB."""
+
+MAX_MESSAGE, MAX_TRACEBACK = 2_000, 8_000
+DEFAULT_BACKOFF: Final = Backoff()
+
+
+class _Backoff(msgspec.Struct, array_like=True, frozen=True):
+    kind: Literal["exponential", "fixed"]
+    seconds: float
+    cap_seconds: float
+    jitter: float
+
+
+class _Body(msgspec.Struct, omit_defaults=True, frozen=True):
+    """Short names: they are stored with every job."""
+
+    n: str
+    a: dict[str, Any] = {}
+    t: int = 3
+    b: _Backoff | None = None
+    s: float | None = None
+
+
+class _Failure(msgspec.Struct, array_like=True, frozen=True):
+    kind: str
+    message: str
+    traceback: str = ""
+    attempt: int = 0
+
+
+class WorkerInfo(msgspec.Struct, array_like=True, frozen=True):
+    """What a worker says of itself with every heartbeat."""
+
+    name: str
+    pool: str
+    slots: int
+
+
+_encoder = msgspec.msgpack.Encoder()
+_body = msgspec.msgpack.Decoder(_Body)
+_failure = msgspec.msgpack.Decoder(_Failure)
+_info = msgspec.msgpack.Decoder(WorkerInfo)
+
+
+def pack_body(name: str, args: dict[str, Any], options: JobOptions) -> bytes:
+    """The bytes that travel with a job.
+
+    Raises:
+        InvalidJob: an argument is of a type that MessagePack does not carry; the field is named.
+    """
+    backoff = options.backoff
+    packed = (
+        None
+        if backoff == DEFAULT_BACKOFF
+        else _Backoff(backoff.kind, backoff.seconds, backoff.cap_seconds, backoff.jitter)
+    )
+    try:
+        return _encoder.encode(_Body(name, args, options.attempts, packed, options.timeout))
+    except (TypeError, OverflowError, ValueError, RecursionError) as error:
+        raise _culprit(args, error) from error
+
+
+def _culprit(args: dict[str, Any], error: Exception) -> InvalidJob:
+    for key, value in args.items():
+        if not isinstance(key, str):
+            return InvalidJob("args", f"the name {key!r} of an argument must be a string")
+        try:
+            _encoder.encode(value)
+        except (TypeError, OverflowError, ValueError, RecursionError) as inner:
+            return InvalidJob(
+                f"args.{key}",
+                f"{inner}; give text, numbers, booleans, bytes, dates, lists and mappings of these",
+            )
+    return InvalidJob("args", str(error))
+
+
+def unpack_body(raw: bytes) -> Body:
+    """What :func:`pack_body` packed.
+
+    Raises:
+        ValueError: these bytes are no job's.
+    """
+    body = _body.decode(raw)
+    backoff = (
+        DEFAULT_BACKOFF if body.b is None else Backoff(body.b.kind, body.b.seconds, body.b.cap_seconds, body.b.jitter)
+    )
+    return Body(body.n, body.a, body.t, backoff, body.s)
+
+
+def pack_result(value: Any) -> bytes:
+    """The bytes of a handler's result; empty for None.
+
+    Raises:
+        TypeError: the result has no form in MessagePack.
+    """
+    return b"" if value is None else _encoder.encode(value)
+
+
+def unpack_result(raw: bytes | None) -> Any:
+    """What :func:`pack_result` packed."""
+    return msgspec.msgpack.decode(raw) if raw else None
+
+
+def pack_failure(failure: Failure) -> bytes:
+    """The bytes of a failure, its texts cut to their limits."""
+    return _encoder.encode(
+        _Failure(failure.kind, failure.message[:MAX_MESSAGE], failure.traceback[-MAX_TRACEBACK:], failure.attempt)
+    )
+
+
+def unpack_failure(raw: bytes | None) -> Failure | None:
+    """What :func:`pack_failure` packed."""
+    if not raw:
+        return None
+    failure = _failure.decode(raw)
+    return Failure(failure.kind, failure.message, failure.traceback, failure.attempt)
+
+
+def pack_info(name: str, pool: str, slots: int) -> bytes:
+    """What a worker says of itself."""
+    return _encoder.encode(WorkerInfo(name, pool, slots))
+
+
+def unpack_info(raw: bytes) -> WorkerInfo:
+    """What :func:`pack_info` packed; a worker that has not said anything yet is nameless, with no slots."""
+    return _info.decode(raw) if raw else WorkerInfo("", "", 0)
+
+
+def view(queue: str, job_id: str, record: bytes, result: bytes | None, error: bytes | None) -> JobView:
+    """A record of Redis as a :class:`JobView`."""
+    body = unpack_body(record[HEADER_BYTES:])
+    state, priority = record[0], record[1]
+    attempt = int.from_bytes(record[2:5], "big")
+    failures, lost = record[5], record[6]
+    enqueued, since, started = (int.from_bytes(record[i : i + 6], "big") for i in (7, 13, 19))
+    return JobView(
+        queue=queue,
+        id=job_id,
+        state=FROM_BYTE[state],
+        name=body.name,
+        args=body.args,
+        priority=priority,
+        attempt=attempt,
+        attempts=body.attempts,
+        failures=failures,
+        lost=lost,
+        enqueued_ms=enqueued,
+        since_ms=since,
+        started_ms=started,
+        result=unpack_result(result),
+        error=unpack_failure(error),
+    )
+
+
+class _Ids:
+    """New job ids: 48 bits of time in ms, 32 random bits of this process, a counter of 24; 18 characters, by time."""
+
+    ALPHABET = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+
+    def __init__(self) -> None:
+        self.reseed()
+
+    def reseed(self) -> None:
+        """Draw this process' random part; a forked child must not share its parent's."""
+        self._process = os.urandom(4)
+        self._counter = itertools.count(int.from_bytes(os.urandom(3), "big"))  # next() is atomic: threads share it
+
+    def new(self) -> str:
+        """An id that no other call, thread, process or machine gives."""
+        count = next(self._counter) & 0xFFFFFF
+        raw = struct.pack(">Q", time.time_ns() // 1_000_000)[2:] + self._process + count.to_bytes(3, "big")
+        number = int.from_bytes(raw, "big") << 4
+        alphabet = self.ALPHABET
+        return bytes([alphabet[(number >> shift) & 63] for shift in range(102, -1, -6)]).decode("ascii")
+
+
+_ids = _Ids()
+new_job_id = _ids.new
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_ids.reseed)

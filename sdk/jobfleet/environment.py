@@ -1,0 +1,79 @@
+"""The variables of the environment that the SDK reads; in a Pod the operator sets them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from jobfleet.errors import ConfigurationError, InvalidJob
+from jobfleet.options import check_queue_name
+
+REDIS_URL = "JOBFLEET_REDIS_URL"
+REALM = "JOBFLEET_REALM"
+QUEUES = "JOBFLEET_QUEUES"
+CONCURRENCY = "JOBFLEET_CONCURRENCY"
+WORKER = "JOBFLEET_WORKER"
+POOL = "JOBFLEET_POOL"
+DRAIN_SECONDS = "JOBFLEET_DRAIN_SECONDS"
+HEALTH_PORT = "JOBFLEET_HEALTH_PORT"
+
+DEFAULT_REDIS_URL = "redis://localhost:6379/0"
+DEFAULT_REALM = "default"
+DEFAULT_CONCURRENCY = 10
+DEFAULT_DRAIN_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the environment says; see the table in docs/reference/worker.md.
+
+    Attributes:
+        queues: those that a worker serves; empty: all that its jobs name.
+        worker: the worker's name, in Kubernetes its Pod's; empty: the host's name.
+        health_port: where a worker answers /livez and /readyz; 0: nowhere.
+    """
+
+    redis_url: str = DEFAULT_REDIS_URL
+    realm: str = DEFAULT_REALM
+    queues: tuple[str, ...] = ()
+    concurrency: int = DEFAULT_CONCURRENCY
+    worker: str = ""
+    pool: str = ""
+    drain_seconds: int = DEFAULT_DRAIN_SECONDS
+    health_port: int = 0
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str] | None = None) -> Self:
+        """The environment of this process, or the ``variables`` given.
+
+        Raises:
+            ConfigurationError: a variable does not say what it should; the message names it.
+        """
+        given = os.environ if variables is None else variables
+        queues = tuple(name.strip() for name in given.get(QUEUES, "").split(",") if name.strip())
+        for name in queues:
+            try:
+                check_queue_name(name)
+            except InvalidJob as error:
+                raise ConfigurationError(f"{QUEUES}: {error}") from error
+        return cls(
+            redis_url=given.get(REDIS_URL) or DEFAULT_REDIS_URL,
+            realm=given.get(REALM) or DEFAULT_REALM,
+            queues=queues,
+            concurrency=_whole(given, CONCURRENCY, DEFAULT_CONCURRENCY, least=1, most=10_000),
+            worker=given.get(WORKER, ""),
+            pool=given.get(POOL, ""),
+            drain_seconds=_whole(given, DRAIN_SECONDS, DEFAULT_DRAIN_SECONDS, least=0, most=86_400),
+            health_port=_whole(given, HEALTH_PORT, 0, least=0, most=65_535),
+        )
+
+
+def _whole(given: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = given.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isdigit() or not least <= int(text) <= most:
+        raise ConfigurationError(f"{name}: {text!r} must be a whole number from {least} to {most}")
+    return int(text)

@@ -1,0 +1,70 @@
+"""Every error that jobfleet raises, and those that a handler raises to steer its job.
+
+::
+
+    JobfleetError
+    ├── ConfigurationError      a setting, a URL or a variable of the environment is wrong
+    ├── InvalidJob              refused at enqueue; ``field`` says what is wrong
+    ├── Unavailable             Redis cannot be reached, or cannot answer now; nothing is known to be done
+    ├── InspectionError         the operator's window got no answer
+    └── HandlerSignal           raised by a handler
+        ├── Unrecoverable       fail now, whatever attempts are left
+        └── RetryAfter          fail this attempt, try again after so many seconds
+
+A foreign error (of redis-py, of pydantic) is translated where it enters, with the cause chained.
+"""
+
+from __future__ import annotations
+
+
+class JobfleetError(Exception):
+    """The base of all errors of jobfleet."""
+
+
+class ConfigurationError(JobfleetError):
+    """A setting is missing or wrong; the message names it and says what would be right."""
+
+
+class InvalidJob(JobfleetError, ValueError):
+    """A job was refused before anything was written.
+
+    Attributes:
+        field: what is wrong, as the caller spells it: ``priority``, ``args.photo_id``, ``queue``.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+
+
+class Unavailable(JobfleetError):
+    """Redis gave no answer in the time allowed, retries included.
+
+    An enqueue that ends so may or may not have been accepted; repeating it with the same job id is safe.
+    """
+
+
+class InspectionError(JobfleetError):
+    """The state of a queue could not be read or written; the message says which Redis and why."""
+
+
+class HandlerSignal(JobfleetError):
+    """The base of what a handler raises to decide its job's fate."""
+
+
+class Unrecoverable(HandlerSignal):
+    """The job can never succeed: it fails now, with no further attempt."""
+
+
+class RetryAfter(HandlerSignal):
+    """This attempt failed; the next begins after ``seconds``, if attempts are left.
+
+    Raises:
+        ValueError: ``seconds`` is negative.
+    """
+
+    def __init__(self, seconds: float, reason: str = "") -> None:
+        if seconds < 0:
+            raise ValueError(f"RetryAfter(seconds={seconds}): give zero or more seconds")
+        super().__init__(reason or f"asked for another attempt in {seconds} s")
+        self.seconds = seconds

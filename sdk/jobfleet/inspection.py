@@ -1,0 +1,284 @@
+"""The operator's window into the queues: all that it reads and writes in Redis goes through here.
+
+Nothing behind this window knows of Kubernetes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Self
+
+from jobfleet import environment
+from jobfleet.clients.asynchronous import AsyncClient
+from jobfleet.clients.patience import Patience, public_url
+from jobfleet.errors import InspectionError, JobfleetError
+from jobfleet.keys import WAKE_CHANNEL
+from jobfleet.scripts import looking, processing, steering
+
+__all__ = [
+    "HEALTH_PORT",
+    "WORKER_NAME_VARIABLE",
+    "InspectionError",
+    "Inspector",
+    "QueueAddress",
+    "QueueSettings",
+    "QueueSnapshot",
+    "WorkerView",
+    "connection_environment",
+    "worker_environment",
+]
+
+WORKER_NAME_VARIABLE = environment.WORKER
+HEALTH_PORT = 8081
+
+_PATIENCE = Patience(total=2.0)
+"""The operator would rather hold and say so than wait: it comes round every second anyway."""
+
+_PROMOTE_AT_ONCE = 1000
+_RELISTEN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class QueueAddress:
+    """A queue's place in a Redis: the realm (in Kubernetes the namespace) and its name.
+
+    >>> str(QueueAddress("shop", "photos")), QueueAddress.parse("shop/photos").queue
+    ('shop/photos', 'photos')
+    """
+
+    realm: str
+    queue: str
+
+    def __str__(self) -> str:
+        return f"{self.realm}/{self.queue}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The address that ``str()`` of it wrote.
+
+        Raises:
+            ValueError: there is no slash in it.
+        """
+        realm, slash, queue = text.partition("/")
+        if not slash:
+            raise ValueError(f"{text!r} is no queue's address; it has the form realm/queue")
+        return cls(realm, queue)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """What a JobQueue says about its queue, as Redis keeps it."""
+
+    max_deliveries: int = 3
+    keep_completed: int = 1_000
+    keep_completed_seconds: int = 86_400
+    keep_failed: int = 10_000
+    keep_failed_seconds: int = 2_592_000
+    max_job_bytes: int = 262_144
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker of a queue. ``id`` is unique to a process, ``name`` is what its environment calls it (its Pod).
+
+    Attributes:
+        lease_ms: what is left of its lease; negative: overdue.
+    """
+
+    id: str
+    name: str
+    pool: str
+    slots: int
+    busy: int
+    lease_ms: int
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSnapshot:
+    """A queue at one instant of Redis' clock.
+
+    Attributes:
+        waiting, active, delayed, delayed_due, completed, failed, cancelled: jobs now in that state (and kept).
+        oldest_waiting_ms: when the oldest waiting job became ready, Unix ms.
+        next_due_ms: when the next delayed job is due, Unix ms.
+        enqueued_total … cancelled_total, finished_total, busy_ms_total: counters that only grow, of jobs, of attempts
+            that came to an end, and of the milliseconds these ran.
+        settings: what Redis holds; None: nothing was ever pushed.
+    """
+
+    address: QueueAddress
+    now_ms: int
+    waiting: int
+    active: int
+    delayed: int
+    delayed_due: int
+    completed: int
+    failed: int
+    cancelled: int
+    oldest_waiting_ms: int | None
+    next_due_ms: int | None
+    enqueued_total: int
+    completed_total: int
+    failed_total: int
+    retried_total: int
+    reclaimed_total: int
+    cancelled_total: int
+    busy_ms_total: int
+    finished_total: int
+    settings: QueueSettings | None
+    workers: tuple[WorkerView, ...]
+
+    @property
+    def backlog(self) -> int:
+        """Jobs that want a worker now: waiting, active, and delayed ones that are due."""
+        return self.waiting + self.active + self.delayed_due
+
+
+class Inspector:
+    """One Redis, seen by an operator. Every method raises :class:`InspectionError` when Redis gives no answer."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._client = AsyncClient(url, _PATIENCE)
+        self._trouble_until = 0.0
+
+    @contextlib.asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """Translates errors, and notes trouble: right after an outage leases have ended that nobody could renew."""
+        try:
+            yield
+        except JobfleetError as error:
+            self._trouble_until = time.monotonic() + processing.LEASE_MS / 1000
+            raise InspectionError(str(error)) from error
+
+    async def snapshots(self, addresses: Iterable[QueueAddress]) -> dict[QueueAddress, QueueSnapshot]:
+        """All these queues in one round trip."""
+        wanted = list(addresses)
+        if not wanted:
+            return {}
+        async with self._asking():
+            readings = await self._client.run_many([looking.inspect(a.realm, a.queue) for a in wanted])
+        return {address: _snapshot(address, reading) for address, reading in zip(wanted, readings, strict=True)}
+
+    async def apply_settings(self, address: QueueAddress, settings: QueueSettings) -> None:
+        """Write all settings of a queue."""
+        async with self._asking():
+            await self._client.run(steering.configure(address.realm, address.queue, asdict(settings)))
+
+    async def drain(self, address: QueueAddress, worker_ids: Sequence[str]) -> dict[str, int]:
+        """Those workers get no job from now on; returns what each holds at that instant, -1 for an unknown one."""
+        if not worker_ids:
+            return {}
+        async with self._asking():
+            return await self._client.run(steering.drain(address.realm, address.queue, worker_ids))
+
+    async def undrain(self, address: QueueAddress, worker_ids: Sequence[str]) -> None:
+        """Those workers get jobs again."""
+        if worker_ids:
+            async with self._asking():
+                await self._client.run(steering.undrain(address.realm, address.queue, worker_ids))
+
+    async def reclaim(self, address: QueueAddress, worker_ids: Sequence[str]) -> int:
+        """Give back the jobs of workers that are known to be dead, whatever their leases say; returns how many."""
+        if not worker_ids:
+            return 0
+        async with self._asking():
+            taken = await self._client.run_many(
+                [processing.reclaim(address.realm, address.queue, w, known_dead=True) for w in worker_ids]
+            )
+        return sum(taken)
+
+    async def sweep(self, address: QueueAddress) -> None:
+        """Do what no worker may be there to do: promote due jobs, reclaim from workers whose lease has ended.
+
+        For one lease after trouble with Redis nothing is reclaimed: live workers could not renew theirs either.
+        """
+        async with self._asking():
+            await self._client.run(processing.promote(address.realm, address.queue, _PROMOTE_AT_ONCE))
+            if time.monotonic() < self._trouble_until:
+                return
+            reading = await self._client.run(looking.inspect(address.realm, address.queue))
+            overdue = [worker.id for worker in reading.workers if worker.lease_ms < 0]
+            if overdue:
+                await self._client.run_many(
+                    [processing.reclaim(address.realm, address.queue, w, known_dead=False) for w in overdue]
+                )
+
+    async def purge(self, address: QueueAddress) -> int:
+        """Delete the queue with all that is in it; returns the jobs removed."""
+        async with self._asking():
+            reading = await self._client.run(looking.inspect(address.realm, address.queue))
+            workers = [worker.id for worker in reading.workers]
+            return await self._client.run(steering.purge(address.realm, address.queue, workers))
+
+    async def wakes(self) -> AsyncIterator[QueueAddress]:
+        """Yields a queue's address when it got work while it was empty. Reconnects by itself and never ends."""
+        while True:
+            try:
+                async for message in self._client.listen(WAKE_CHANNEL):
+                    with contextlib.suppress(ValueError):
+                        yield QueueAddress.parse(message)
+            except JobfleetError:
+                await asyncio.sleep(_RELISTEN_SECONDS)
+
+    async def close(self) -> None:
+        """Give the connections back. May be called twice."""
+        await self._client.close()
+
+    def __repr__(self) -> str:
+        return f"Inspector({public_url(self.url)!r})"
+
+
+def _snapshot(address: QueueAddress, reading: looking.QueueReading) -> QueueSnapshot:
+    known = {field.name for field in fields(QueueSettings)}
+    held = {name: value for name, value in reading.settings.items() if name in known}
+    settings = QueueSettings(**{**held, "paused": bool(held.get("paused"))}) if held else None  # type: ignore[arg-type]
+    return QueueSnapshot(
+        address=address,
+        now_ms=reading.now_ms,
+        waiting=reading.count("waiting"),
+        active=reading.count("active"),
+        delayed=reading.delayed,
+        delayed_due=reading.delayed_due,
+        completed=reading.completed,
+        failed=reading.failed,
+        cancelled=0,
+        oldest_waiting_ms=reading.oldest_waiting_ms,
+        next_due_ms=reading.next_due_ms,
+        enqueued_total=reading.count("enqueued"),
+        completed_total=reading.count("completed"),
+        failed_total=reading.count("failed"),
+        retried_total=reading.count("retried"),
+        reclaimed_total=reading.count("reclaimed"),
+        cancelled_total=reading.count("cancelled"),
+        busy_ms_total=reading.count("busy_ms"),
+        finished_total=reading.count("finished"),
+        settings=settings,
+        workers=tuple(
+            WorkerView(w.id, w.name, w.pool, w.slots, w.busy, w.lease_ms, w.draining) for w in reading.workers
+        ),
+    )
+
+
+def worker_environment(
+    *, queues: Sequence[str], concurrency: int, drain_seconds: int, pool: str, health_port: int = HEALTH_PORT
+) -> dict[str, str]:
+    """What a worker's container must find in its environment, beside the connection and its own name."""
+    return {
+        environment.QUEUES: ",".join(queues),
+        environment.CONCURRENCY: str(concurrency),
+        environment.DRAIN_SECONDS: str(drain_seconds),
+        environment.POOL: pool,
+        environment.HEALTH_PORT: str(health_port),
+    }
+
+
+def connection_environment(*, redis_url: str, realm: str) -> dict[str, str]:
+    """What a producer's or a worker's container must find in its environment to reach its queues."""
+    return {environment.REDIS_URL: redis_url, environment.REALM: realm}

@@ -1,0 +1,76 @@
+"""A job as its handler and its onlookers see it: records that know nothing of Redis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jobfleet.retry import Backoff
+from jobfleet.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What the producer packed; no script of the queue looks into it."""
+
+    name: str
+    args: dict[str, Any]
+    attempts: int
+    backoff: Backoff
+    timeout: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """One delivery of a job to a worker. ``attempt`` numbers the deliveries from 1 and is the fencing token."""
+
+    queue: str
+    id: str
+    attempt: int
+    failures: int
+    lost: int
+    enqueued_ms: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed.
+
+    Attributes:
+        kind: the exception's class, or ``timeout``, ``poison``, ``unknown job``, ``bad arguments``.
+        message: its text, cut at 2,000 characters.
+        traceback: cut at 8,000 characters from the end; empty where there is none.
+        attempt: which delivery failed; 0 where no worker lived to tell.
+    """
+
+    kind: str
+    message: str
+    traceback: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job looked up by its id. Times are Unix milliseconds of Redis' clock; 0: not yet.
+
+    Attributes:
+        since_ms: when it came into its state; of a delayed job, when it is due.
+        attempt: deliveries so far; ``failures`` of them failed, ``lost`` of them lost their lease.
+    """
+
+    queue: str
+    id: str
+    state: State
+    name: str
+    args: dict[str, Any]
+    priority: int
+    attempt: int
+    attempts: int
+    failures: int
+    lost: int
+    enqueued_ms: int
+    since_ms: int
+    started_ms: int
+    result: Any
+    error: Failure | None

@@ -1,0 +1,107 @@
+"""What may be said of a job beside its name and arguments, checked before anything is sent."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from jobfleet.errors import InvalidJob
+from jobfleet.retry import MAX_ATTEMPTS, Backoff
+
+FIRST_PRIORITY, LAST_PRIORITY, DEFAULT_PRIORITY = 1, 10, 5
+MAX_DELAY_SECONDS = 10 * 366 * 86_400
+QUEUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+JOB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+JOB_ID = re.compile(r"[!-z|~]{1,128}")  # printable ASCII without space and braces
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOptions:
+    """How one job is to be treated.
+
+    Attributes:
+        priority: 1 (first) to 10 (last); jobs of one priority run first in, first out.
+        delay: seconds from now before which the job does not run. Redis' clock counts.
+        run_at: the instant before which it does not run; a datetime with a time zone. Not together with ``delay``.
+        attempts: how often the handler may be tried in all, 1 to 100.
+        backoff: the wait between attempts.
+        timeout: seconds after which an attempt is ended and counts as failed; none: it may take for ever.
+        job_id: an id of your own: a job whose id is known already is not enqueued again.
+
+    Raises:
+        InvalidJob: naming the field, the value and what would be right.
+    """
+
+    priority: int = DEFAULT_PRIORITY
+    delay: float = 0.0
+    run_at: datetime | None = None
+    attempts: int = 3
+    backoff: Backoff = field(default_factory=Backoff)
+    timeout: float | None = None
+    job_id: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_whole("priority", self.priority, FIRST_PRIORITY, LAST_PRIORITY)
+        _check_whole("attempts", self.attempts, 1, MAX_ATTEMPTS)
+        _check_seconds("delay", self.delay, least=0)
+        if self.timeout is not None:
+            _check_seconds("timeout", self.timeout, least=0.001)
+        if self.run_at is not None:
+            if self.delay:
+                raise InvalidJob("run_at", "give either delay or run_at, not both")
+            if not isinstance(self.run_at, datetime) or self.run_at.tzinfo is None:
+                raise InvalidJob("run_at", f"{self.run_at!r} has no time zone; use datetime(..., tzinfo=...)")
+            if (self.run_at - datetime.now(UTC)).total_seconds() > MAX_DELAY_SECONDS:
+                raise InvalidJob("run_at", f"{self.run_at} is more than ten years away")
+        if self.job_id is not None and not (isinstance(self.job_id, str) and JOB_ID.fullmatch(self.job_id)):
+            raise InvalidJob(
+                "job_id",
+                f"{self.job_id!r} must be 1 to 128 printable ASCII characters without spaces and braces",
+            )
+
+    def due(self) -> int:
+        """When the job becomes ready, as the enqueue script takes it: 0 now, above: Unix ms, below: ms from now."""
+        if self.run_at is not None:
+            return max(0, int(self.run_at.timestamp() * 1000))
+        return -math.ceil(self.delay * 1000)
+
+
+def check_queue_name(name: object) -> str:
+    """The name itself, if a queue may be called so.
+
+    Raises:
+        InvalidJob: it is no DNS label of at most 63 characters.
+    """
+    if not isinstance(name, str) or not QUEUE_NAME.fullmatch(name):
+        raise InvalidJob(
+            "queue",
+            f"{name!r} must be at most 63 of a-z, 0-9 and '-', and begin and end with a letter or digit",
+        )
+    return name
+
+
+def check_job_name(name: object) -> str:
+    """The name itself, if a job may be called so.
+
+    Raises:
+        InvalidJob: it has a character that names do not have, or is too long.
+    """
+    if not isinstance(name, str) or not JOB_NAME.fullmatch(name):
+        raise InvalidJob(
+            "name",
+            f"{name!r} must be at most 128 of A-Z, a-z, 0-9, '_', '.' and '-', and begin with a letter or '_'",
+        )
+    return name
+
+
+def _check_whole(name: str, value: object, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidJob(name, f"{value!r} must be a whole number from {least} to {most}")
+
+
+def _check_seconds(name: str, value: object, least: float) -> None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= MAX_DELAY_SECONDS
+    if not good:
+        raise InvalidJob(name, f"{value!r} must be seconds from {least} to {MAX_DELAY_SECONDS} (ten years)")

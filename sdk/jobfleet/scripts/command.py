@@ -1,0 +1,44 @@
+"""A Command is one script call as a value; a Script is one file of ``lua/``, its includes put in."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+Argument = str | bytes | int
+_INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
+
+
+class Script:
+    """A Lua verb, and the SHA-1 under which Redis keeps it."""
+
+    __slots__ = ("name", "sha", "text")
+
+    def __init__(self, name: str) -> None:
+        folder = files("jobfleet.scripts") / "lua"
+
+        def included(match: re.Match[str]) -> str:
+            return (folder / f"{match[1]}.lua").read_text("utf-8")
+
+        self.name = name
+        self.text = _INCLUDE.sub(included, (folder / f"{name}.lua").read_text("utf-8"))
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[T]):
+    """One call of a script.
+
+    Attributes:
+        parse: turns Redis' answer into what the caller wants; may raise an error of ``jobfleet.errors``.
+    """
+
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[Argument]
+    parse: Callable[[Any], T]

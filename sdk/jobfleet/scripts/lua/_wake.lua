@@ -1,0 +1,5 @@
+-- One token at most lies on the wake list: whoever takes it claims, and a claim that leaves work behind lays it down
+-- again (a baton, so that one enqueue wakes one worker and a backlog wakes them all, one after the other).
+local function wake_worker(wake)
+  if redis.call('LLEN', wake) == 0 then redis.call('RPUSH', wake, '1') end
+end

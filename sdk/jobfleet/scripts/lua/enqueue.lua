@@ -1,0 +1,50 @@
+-- enqueue: accept a batch of jobs, all or none.
+-- A job whose id is known already is left as it is, so that a producer may send the same batch again after a lost answer.
+--
+-- KEYS[1] jobs      hash  id -> record
+-- KEYS[2] counters  hash
+-- KEYS[3] delayed   zset  id by due ms
+-- KEYS[4] wake      list
+-- KEYS[5] config    hash
+-- KEYS[6..] lines   list  a waiting line for each priority that occurs in the batch
+-- ARGV[1] channel   where the operator listens
+-- ARGV[2] address   realm/queue
+-- ARGV[3..] five a job: id, line (index among the lines, from 1), priority (1-10),
+--           due (0: now; above: Unix ms; below: that many ms from now), body (bytes)
+-- returns  {1 accepted | 0 known already, ...}, or {-1, index from 1, limit in bytes} and nothing written
+--@include _record
+--@include _wake
+local jobs, counters, delayed, wake, config = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local LINES = 5
+local limit = tonumber(redis.call('HGET', config, 'max_job_bytes') or 262144)
+for i = 3, #ARGV, 5 do
+  if #ARGV[i + 4] > limit then return {-1, (i - 3) / 5 + 1, limit} end
+end
+local now = now_ms()
+local answer, accepted, waiting, sooner = {}, 0, 0, false
+for i = 3, #ARGV, 5 do
+  local id, priority, due = ARGV[i], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+  if due < 0 then due = now - due end
+  local state, since = WAITING, now
+  if due > now then state, since = DELAYED, due end
+  local header = struct.pack(HEADER, state, priority, 0, 0, 0, now, since, 0)
+  local fresh = redis.call('HSETNX', jobs, id, header .. ARGV[i + 4])
+  answer[#answer + 1] = fresh
+  if fresh == 1 then
+    accepted = accepted + 1
+    if state == DELAYED then
+      redis.call('ZADD', delayed, due, id)
+      sooner = sooner or redis.call('ZRANGE', delayed, 0, 0)[1] == id
+    else
+      waiting = waiting + 1
+      redis.call('RPUSH', KEYS[LINES + tonumber(ARGV[i + 1])], id)
+    end
+  end
+end
+if accepted > 0 then redis.call('HINCRBY', counters, 'enqueued', accepted) end
+if waiting > 0 then
+  local total = redis.call('HINCRBY', counters, 'waiting', waiting)
+  if total == waiting then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
+end
+if waiting > 0 or sooner then wake_worker(wake) end
+return answer

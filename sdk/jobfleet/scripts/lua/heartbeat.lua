@@ -1,0 +1,23 @@
+-- heartbeat: a worker renews its lease, says how it is, and learns what it holds.
+--
+-- KEYS[1] workers   zset  worker by end of lease, ms
+-- KEYS[2] info      hash  worker -> bytes
+-- KEYS[3] draining  set
+-- KEYS[4] busy      hash  worker -> jobs it holds
+-- KEYS[5] active    hash  id -> attempt, of this worker alone
+-- ARGV[1] worker
+-- ARGV[2] lease     ms from now
+-- ARGV[3] info      bytes: name, pool, slots, packed by the worker
+-- returns {draining (0|1), {id, attempt, ...} held by this worker, {worker whose lease ended, ...} at most ten}
+--@include _record
+local workers, info, draining, busy, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local worker = ARGV[1]
+local now = now_ms()
+redis.call('ZADD', workers, now + tonumber(ARGV[2]), worker)
+redis.call('HSET', info, worker, ARGV[3])
+redis.call('HSET', busy, worker, redis.call('HLEN', active))
+return {
+  redis.call('SISMEMBER', draining, worker),
+  redis.call('HGETALL', active),
+  redis.call('ZRANGEBYSCORE', workers, '-inf', now, 'LIMIT', 0, 10),
+}

@@ -1,0 +1,46 @@
+-- inspect: how a queue is, at a cost that does not grow with the jobs in it. Reads only.
+--
+-- KEYS[1]  jobs       hash
+-- KEYS[2]  counters   hash
+-- KEYS[3]  delayed    zset  id by due ms
+-- KEYS[4]  config     hash
+-- KEYS[5]  workers    zset  worker by end of lease, ms
+-- KEYS[6]  info       hash  worker -> bytes
+-- KEYS[7]  draining   set
+-- KEYS[8]  busy       hash  worker -> jobs it holds
+-- KEYS[9]  completed  list
+-- KEYS[10] failed     zset
+-- KEYS[11..20] lines  list  waiting, priority 1 to 10
+-- returns {now ms, {counter, value, ...}, delayed, delayed and due, next due ms or 0, completed, failed,
+--          oldest waiting ms or 0, {setting, value, ...},
+--          {worker, end of lease ms, info bytes or '', busy, draining 0|1, ...}}
+--@include _record
+local jobs, counters, delayed, config, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local info, draining, busy, completed, failed = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local LINES = 10
+local now = now_ms()
+local oldest = 0
+for priority = 1, 10 do
+  local head = redis.call('LINDEX', KEYS[LINES + priority], 0)
+  local record = head and redis.call('HGET', jobs, head)
+  if record and string.byte(record) == WAITING then
+    local since = select(7, unpack_header(record))
+    if oldest == 0 or since < oldest then oldest = since end
+  end
+end
+local leases = redis.call('ZRANGE', workers, 0, -1, 'WITHSCORES')
+local fleet = {}
+for i = 1, #leases, 2 do
+  local worker = leases[i]
+  fleet[#fleet + 1] = worker
+  fleet[#fleet + 1] = tonumber(leases[i + 1])
+  fleet[#fleet + 1] = redis.call('HGET', info, worker) or ''
+  fleet[#fleet + 1] = tonumber(redis.call('HGET', busy, worker) or 0)
+  fleet[#fleet + 1] = redis.call('SISMEMBER', draining, worker)
+end
+local next_due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
+return {
+  now, redis.call('HGETALL', counters), redis.call('ZCARD', delayed), redis.call('ZCOUNT', delayed, '-inf', now),
+  tonumber(next_due or 0), redis.call('LLEN', completed), redis.call('ZCARD', failed), oldest,
+  redis.call('HGETALL', config), fleet,
+}

@@ -1,0 +1,17 @@
+-- retire: a worker that has settled everything takes its name off the list.
+--
+-- KEYS[1] workers   zset
+-- KEYS[2] info      hash
+-- KEYS[3] draining  set
+-- KEYS[4] busy      hash
+-- KEYS[5] active    hash  id -> attempt, of this worker alone
+-- ARGV[1] worker
+-- returns 0, or how many jobs it still holds; then nothing is changed, and the end of its lease gives them back
+local workers, info, draining, busy, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local held = redis.call('HLEN', active)
+if held > 0 then return held end
+redis.call('ZREM', workers, ARGV[1])
+redis.call('HDEL', info, ARGV[1])
+redis.call('HDEL', busy, ARGV[1])
+redis.call('SREM', draining, ARGV[1])
+return 0

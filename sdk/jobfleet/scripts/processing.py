@@ -1,0 +1,147 @@
+"""Verbs of those who run jobs: settle and claim in one call, heartbeat, reclaim, retire, promote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Literal
+
+from jobfleet.codec import pack_failure
+from jobfleet.job import ClaimedJob, Failure
+from jobfleet.keys import WAKE_CHANNEL, queue_keys
+from jobfleet.scripts.command import Argument, Command, Script
+
+_settle_and_claim = Script("settle_and_claim")
+_heartbeat = Script("heartbeat")
+_reclaim = Script("reclaim")
+_retire = Script("retire")
+_promote = Script("promote")
+
+MAX_BATCH = 1000
+"""Outcomes, and likewise claims, in one call: Lua's unpack takes about 8,000 values."""
+
+LEASE_MS = 10_000
+"""How long a worker's lease lasts without a heartbeat; with one heartbeat of a peer on top, well under 15 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one attempt.
+
+    Attributes:
+        verdict: ``complete``; ``retry`` (after ``delay_ms``, a failure); ``fail`` (for good); ``return`` (unfailed).
+        data: the packed result or failure; empty: none.
+    """
+
+    id: str
+    attempt: int
+    verdict: Literal["complete", "retry", "fail", "return"]
+    data: bytes = b""
+    delay_ms: int = 0
+
+
+class Hold(IntEnum):
+    """Why a worker is given nothing."""
+
+    NONE = 0
+    PAUSED = 1
+    DRAINING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The answer to settle_and_claim.
+
+    Attributes:
+        next_due_ms: when the next delayed job is due, Unix ms; 0: none.
+        again: there may be more at once; do not wait for a wake.
+        refused: ids whose outcome was not taken, because this worker no longer held that attempt.
+    """
+
+    now_ms: int
+    next_due_ms: int
+    hold: Hold
+    again: bool
+    refused: tuple[str, ...]
+    jobs: list[ClaimedJob]
+
+
+def settle_and_claim(
+    realm: str, queue: str, worker: str, want: int, outcomes: Sequence[Outcome], lease_ms: int = LEASE_MS
+) -> Command[Grant]:
+    """Hand in ``outcomes`` and ask for ``want`` jobs; either may be empty, each at most :data:`MAX_BATCH`."""
+    keys = queue_keys(realm, queue)
+    args: list[Argument] = [worker, want, lease_ms]
+    for outcome in outcomes:
+        args += (outcome.id, outcome.attempt, outcome.verdict, outcome.delay_ms, outcome.data)
+
+    def parse(raw: list[Any]) -> Grant:
+        now, due, hold, again, refused, flat = raw
+        jobs = [
+            ClaimedJob(queue, flat[i].decode(), flat[i + 1], flat[i + 2], flat[i + 3], flat[i + 4], flat[i + 5])
+            for i in range(0, len(flat), 6)
+        ]
+        return Grant(now, due, Hold(hold), again == 1, tuple(r.decode() for r in refused), jobs)
+
+    names = [
+        keys.jobs, keys.counters, keys.delayed, keys.wake, keys.config, keys.workers, keys.draining, keys.busy,
+        keys.active(worker), keys.completed, keys.failed, keys.results, keys.errors, *keys.lines,
+    ]  # fmt: skip
+    return Command(_settle_and_claim, names, args, parse)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """The answer to a heartbeat: what Redis says this worker holds, id → attempt, and whose lease has ended."""
+
+    draining: bool
+    held: dict[str, int]
+    overdue: tuple[str, ...]
+
+
+def heartbeat(realm: str, queue: str, worker: str, info: bytes, lease_ms: int = LEASE_MS) -> Command[Pulse]:
+    """Renew the lease for ``lease_ms`` from now."""
+    keys = queue_keys(realm, queue)
+
+    def parse(raw: list[Any]) -> Pulse:
+        draining, held, overdue = raw
+        return Pulse(
+            draining == 1,
+            {held[i].decode(): int(held[i + 1]) for i in range(0, len(held), 2)},
+            tuple(peer.decode() for peer in overdue),
+        )
+
+    names = [keys.workers, keys.info, keys.draining, keys.busy, keys.active(worker)]
+    return Command(_heartbeat, names, [worker, lease_ms, info], parse)
+
+
+POISON = pack_failure(
+    Failure(
+        "poison",
+        "the workers that ran this job were lost more often than maxDeliveries allows; it may be what ends them",
+    )
+)
+
+
+def reclaim(realm: str, queue: str, worker: str, *, known_dead: bool) -> Command[int]:
+    """Give a dead worker's jobs back; the answer is how many, or -1: its lease still runs and it is not known dead."""
+    keys = queue_keys(realm, queue)
+    names = [
+        keys.jobs, keys.counters, keys.workers, keys.info, keys.draining, keys.busy, keys.active(worker), keys.wake,
+        keys.config, keys.failed, keys.errors, keys.results, *keys.lines,
+    ]  # fmt: skip
+    return Command(_reclaim, names, [worker, int(known_dead), POISON, WAKE_CHANNEL, keys.address], int)
+
+
+def retire(realm: str, queue: str, worker: str) -> Command[int]:
+    """Take a worker off the list; the answer is 0, or how many jobs it still holds, and then nothing was done."""
+    keys = queue_keys(realm, queue)
+    names = [keys.workers, keys.info, keys.draining, keys.busy, keys.active(worker)]
+    return Command(_retire, names, [worker], int)
+
+
+def promote(realm: str, queue: str, limit: int = MAX_BATCH) -> Command[int]:
+    """Move due jobs, at most ``limit``, to their lines; the answer is how many."""
+    keys = queue_keys(realm, queue)
+    return Command(_promote, [keys.jobs, keys.counters, keys.delayed, keys.wake, *keys.lines], [limit], int)
