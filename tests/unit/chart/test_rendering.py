@@ -1,0 +1,227 @@
+"""What the chart makes of its values."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from .conftest import Chart, Manifest, Rendering
+
+EXTERNAL = {
+    "redis": {"embedded": {"enabled": False}, "external": {"urlSecretRef": {"name": "shop-redis", "key": "uri"}}}
+}
+VARIANTS = {
+    "embedded": {},
+    "external": EXTERNAL,
+    "namespaced": {"watchNamespaces": ["shop", "lab"]},
+    "two operators": {"operator": {"replicas": 2}},
+    "persistent": {"redis": {"embedded": {"persistence": {"enabled": True, "storageClassName": "fast"}}}},
+}
+
+
+def environment(pod: Manifest) -> dict[str, Manifest]:
+    (container,) = pod["spec"]["containers"]
+    return {variable["name"]: variable for variable in container["env"]}
+
+
+def operator_environment(rendering: Rendering) -> dict[str, Manifest]:
+    return environment(rendering.one("Deployment", "jobfleet")["spec"]["template"])
+
+
+@pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS.keys())
+def test_lint_finds_nothing(chart: Chart, values: Manifest) -> None:
+    answer = chart.lint(values)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS.keys())
+def test_every_pod_meets_the_restricted_standard_and_writes_to_no_root(chart: Chart, values: Manifest) -> None:
+    for pod in chart.render(values).pods():
+        security = pod["spec"]["securityContext"]
+        assert security["runAsNonRoot"] is True
+        assert security["runAsUser"] > 0
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["spec"]["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert {"livenessProbe", "readinessProbe", "startupProbe"} <= container.keys()
+            assert container["resources"]["limits"]["memory"]
+
+
+@pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS.keys())
+def test_every_selector_finds_the_pods_that_it_means(chart: Chart, values: Manifest) -> None:
+    rendering = chart.render(values)
+    pods = {
+        pod["metadata"]["labels"]["app.kubernetes.io/component"]: pod["metadata"]["labels"] for pod in rendering.pods()
+    }
+    for kind, path in (
+        ("Service", lambda spec: spec["selector"]),
+        ("NetworkPolicy", lambda spec: spec["podSelector"]["matchLabels"]),
+        ("PodDisruptionBudget", lambda spec: spec["selector"]["matchLabels"]),
+        ("Deployment", lambda spec: spec["selector"]["matchLabels"]),
+        ("StatefulSet", lambda spec: spec["selector"]["matchLabels"]),
+    ):
+        for manifest in rendering.all(kind):
+            wanted = path(manifest["spec"])
+            component = manifest["metadata"]["labels"]["app.kubernetes.io/component"]
+            assert wanted.items() <= pods[component].items(), (kind, wanted)
+            assert wanted["app.kubernetes.io/component"] == component
+
+
+def test_the_operator_may_do_only_what_it_needs(chart: Chart) -> None:
+    (role,) = chart.render().all("ClusterRole")
+    allowed = {
+        f"{resource}.{group}": rule["verbs"]
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert allowed == {
+        "jobqueues.jobfleet.dev": ["get", "list", "watch"],
+        "workerpools.jobfleet.dev": ["get", "list", "watch"],
+        "jobqueues/status.jobfleet.dev": ["get", "patch"],
+        "workerpools/status.jobfleet.dev": ["get", "patch"],
+        "deployments.apps": ["get", "list", "watch", "create", "patch"],
+        "deployments/scale.apps": ["get", "patch"],
+        "pods.": ["get", "list", "watch", "patch"],
+        "secrets.": ["get", "create", "patch"],
+        "events.": ["create", "patch"],
+    }
+
+
+def test_named_namespaces_get_a_role_each_and_the_cluster_gets_none(chart: Chart) -> None:
+    rendering = chart.render(VARIANTS["namespaced"])
+    assert not rendering.all("ClusterRole")
+    assert not rendering.all("ClusterRoleBinding")
+    served = [role["metadata"]["namespace"] for role in rendering.all("Role") if role["metadata"]["name"] == "jobfleet"]
+    bound = [each for each in rendering.all("RoleBinding") if each["roleRef"]["name"] == "jobfleet"]
+    assert served == [each["metadata"]["namespace"] for each in bound] == ["shop", "lab"]
+    assert {each["subjects"][0]["namespace"] for each in bound} == {"jobfleet-system"}
+    assert operator_environment(rendering)["JOBFLEET_NAMESPACES"]["value"] == "shop,lab"
+
+
+def test_all_namespaces_are_an_empty_list_to_the_operator(chart: Chart) -> None:
+    assert operator_environment(chart.render())["JOBFLEET_NAMESPACES"]["value"] == ""
+
+
+def test_the_embedded_redis_and_the_operator_share_a_secret_that_was_made_up(chart: Chart) -> None:
+    rendering = chart.render()
+    secret = rendering.one("Secret", "jobfleet-redis")["stringData"]
+    assert re.fullmatch(r"[A-Za-z0-9]{32}", secret["password"])
+    # Workers of every namespace get this URL, so it has to name the Service's namespace.
+    assert secret["url"] == f"redis://:{secret['password']}@jobfleet-redis.jobfleet-system.svc:6379/0"
+    redis = rendering.one("StatefulSet", "jobfleet-redis")["spec"]["template"]
+    assert environment(redis)["REDIS_PASSWORD"]["valueFrom"]["secretKeyRef"] == {
+        "name": "jobfleet-redis",
+        "key": "password",
+    }
+    assert operator_environment(rendering)["JOBFLEET_REDIS_URL"]["valueFrom"]["secretKeyRef"] == {
+        "name": "jobfleet-redis",
+        "key": "url",
+    }
+
+
+def test_no_password_stands_in_a_pod(chart: Chart) -> None:
+    rendering = chart.render()
+    password = rendering.one("Secret", "jobfleet-redis")["stringData"]["password"]
+    assert not any(password in str(pod) for pod in rendering.pods())
+
+
+def test_a_secret_of_the_users_own_is_used_and_none_is_made(chart: Chart) -> None:
+    rendering = chart.render({"redis": {"embedded": {"existingSecret": "mine"}}})
+    assert not rendering.all("Secret")
+    assert operator_environment(rendering)["JOBFLEET_REDIS_URL"]["valueFrom"]["secretKeyRef"]["name"] == "mine"
+
+
+def test_an_external_redis_leaves_nothing_of_the_embedded_one(chart: Chart) -> None:
+    rendering = chart.render(EXTERNAL)
+    assert operator_environment(rendering)["JOBFLEET_REDIS_URL"]["valueFrom"]["secretKeyRef"] == {
+        "name": "shop-redis",
+        "key": "uri",
+    }
+    assert not any(rendering.all(kind) for kind in ("StatefulSet", "Secret", "Service"))
+    assert len(rendering.all("NetworkPolicy")) == 1
+
+
+def test_jobs_live_in_the_pod_unless_a_volume_is_claimed(chart: Chart) -> None:
+    spec = chart.render().one("StatefulSet", "jobfleet-redis")["spec"]
+    assert spec["template"]["spec"]["volumes"] == [{"name": "data", "emptyDir": {}}]
+    assert "volumeClaimTemplates" not in spec
+    spec = chart.render(VARIANTS["persistent"]).one("StatefulSet", "jobfleet-redis")["spec"]
+    (claim,) = spec["volumeClaimTemplates"]
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "fast",
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    assert "volumes" not in spec["template"]["spec"]
+
+
+def test_a_disruption_budget_is_made_for_two_operators_only(chart: Chart) -> None:
+    assert not chart.render().all("PodDisruptionBudget")
+    (budget,) = chart.render(VARIANTS["two operators"]).all("PodDisruptionBudget")
+    assert budget["spec"]["minAvailable"] == 1
+    off = {"operator": {"replicas": 2, "podDisruptionBudget": {"enabled": False}}}
+    assert not chart.render(off).all("PodDisruptionBudget")
+
+
+def test_network_policies_can_be_left_out(chart: Chart) -> None:
+    assert not chart.render({"networkPolicy": {"enabled": False}}).all("NetworkPolicy")
+
+
+def test_the_operator_reaches_names_the_api_server_and_redis_and_nothing_else(chart: Chart) -> None:
+    policy = chart.render({"networkPolicy": {"redisPorts": [6380]}}).one("NetworkPolicy", "jobfleet")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert [sorted({port["port"] for port in rule["ports"]}) for rule in policy["egress"]] == [
+        [53],
+        [443, 6443],
+        [6380],
+    ]
+
+
+def test_the_resource_definitions_come_with_the_release_and_stay_after_it(chart: Chart) -> None:
+    definitions = chart.render().all("CustomResourceDefinition")
+    assert [each["metadata"]["name"] for each in definitions] == ["jobqueues.jobfleet.dev", "workerpools.jobfleet.dev"]
+    assert all(each["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"} for each in definitions)
+    gone = chart.render({"crds": {"keep": False}}).all("CustomResourceDefinition")
+    assert not any(each["metadata"].get("annotations") for each in gone)
+    assert not chart.render({"crds": {"install": False}}).all("CustomResourceDefinition")
+
+
+def test_a_digest_wins_over_the_tag(chart: Chart) -> None:
+    digest = "sha256:" + "a" * 64
+    rendering = chart.render({"image": {"repository": "registry.example/jobfleet", "tag": "9", "digest": digest}})
+    (container,) = rendering.one("Deployment", "jobfleet")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"registry.example/jobfleet@{digest}"
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "says"),
+    [
+        ({"redis": {"embedded": {"enabled": False}}}, "redis.external.urlSecretRef.name", "There is no Redis"),
+        (
+            {"redis": {"external": {"urlSecretRef": {"name": "mine"}}}},
+            "redis.embedded.enabled",
+            "set redis.embedded.enabled=false to use your own Redis",
+        ),
+        ({"operator": {"replicas": 0}}, "/operator/replicas", "minimum"),
+        ({"operator": {"replicas": "2"}}, "/operator/replicas", "integer"),
+        ({"operator": {"logFormat": "xml"}}, "/operator/logFormat", "text"),
+        ({"operator": {"replica": 2}}, "/operator", "replica"),
+        ({"watchNamespaces": ["Shop"]}, "/watchNamespaces/0", "pattern"),
+        ({"watchNamespaces": "shop"}, "/watchNamespaces", "array"),
+        ({"image": {"tag": 7.10}}, "/image/tag", "string"),
+        ({"image": {"digest": "sha256:abc"}}, "/image/digest", "pattern"),
+        ({"redis": {"embedded": {"persistence": {"size": "big"}}}}, "/redis/embedded/persistence/size", "pattern"),
+        ({"networkPolicy": {"redisPorts": [70000]}}, "/networkPolicy/redisPorts/0", "maximum"),
+        ({"nonsense": True}, "nonsense", "not allowed"),
+    ],
+)
+def test_wrong_values_are_refused_with_their_place(chart: Chart, values: Manifest, names: str, says: str) -> None:
+    refusal = chart.refusal(values)
+    assert names in refusal
+    assert says in refusal
