@@ -432,6 +432,7 @@ class LastDecision(Part):
     """The last change of the wanted size: enough to replay it."""
 
     number: int = Field(description="Rises with every decision about this pool.")
+    term: int = Field(default=0, description="How often the acting operator had changed when it was decided.")
     time: str = Field(description="When it was decided.", json_schema_extra={"format": "date-time"})
     from_replicas: int = Field(description="Wanted workers before.")
     to_replicas: int = Field(description="Wanted workers after.")

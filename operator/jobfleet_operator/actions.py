@@ -1,0 +1,107 @@
+"""What the operator can do, as values. `reconcile.py` makes them; `apply.py` carries them out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from jobfleet.inspection import QueueAddress, QueueSettings
+from jobfleet_operator.world import Identity, Key, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyDeployment:
+    """Create or mend a pool's Deployment, with its replicas."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class SetReplicas:
+    """Change nothing but the replicas of a Deployment."""
+
+    key: Key
+    replicas: int
+    only_version: str | None = None
+    """Set on the way down: do it only if the Deployment is still as it was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplySecret:
+    """Create or mend a queue's connection Secret."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class PushSettings:
+    """Write a JobQueue's settings to Redis."""
+
+    address: QueueAddress
+    settings: QueueSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Tell workers to take no more jobs."""
+
+    address: QueueAddress
+    workers: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Undrain:
+    """Tell workers to take jobs again."""
+
+    address: QueueAddress
+    workers: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SetDeletionCost:
+    """Mark a Pod as one to delete first, or take the mark away (None)."""
+
+    pod: Key
+    cost: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaim:
+    """Put the jobs of dead workers back, after making sure that their Pod has ended."""
+
+    address: QueueAddress
+    pod: Key
+    workers: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PatchStatus:
+    """Write the status of a JobQueue or WorkerPool."""
+
+    plural: str
+    subject: Identity
+    status: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An Event about a resource."""
+
+    kind: str
+    subject: Identity
+    reason: str
+    message: str
+    type: Literal["Normal", "Warning"] = "Normal"
+
+
+Action = (
+    ApplyDeployment
+    | SetReplicas
+    | ApplySecret
+    | PushSettings
+    | Drain
+    | Undrain
+    | SetDeletionCost
+    | Reclaim
+    | PatchStatus
+    | Note
+)

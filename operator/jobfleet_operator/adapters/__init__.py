@@ -1,0 +1,1 @@
+"""The only modules that speak with the outside: one Kubernetes, one Redis."""

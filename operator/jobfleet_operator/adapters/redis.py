@@ -1,0 +1,83 @@
+"""The only module that speaks Redis: through `jobfleet.inspection`, one Inspector per URL."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSnapshot
+
+log = logging.getLogger(__name__)
+
+SAID_AFTER_SECONDS = 5.0
+"""An outage is said in conditions when it has lasted this long; the fleet is held from its first moment."""
+
+
+class Redises:
+    """All the Redis servers that queues live in."""
+
+    def __init__(self, woken: Callable[[QueueAddress], None]) -> None:
+        """`woken` is called when a queue got work while it was empty."""
+        self._woken = woken
+        self._inspectors: dict[str, Inspector] = {}
+        self._listeners: dict[str, asyncio.Task[None]] = {}
+        self._failing: dict[str, tuple[float, str]] = {}
+
+    def at(self, url: str) -> Inspector:
+        """The window into this Redis. Raises InspectionError when the URL is not one."""
+        inspector = self._inspectors.get(url)
+        if inspector is None:
+            try:
+                inspector = Inspector(url)
+            except ValueError as error:
+                msg = f"the Redis URL is not valid: {error}"
+                raise InspectionError(msg) from error
+            self._inspectors[url] = inspector
+            self._listeners[url] = asyncio.create_task(self._listen(inspector), name="wakes")
+        return inspector
+
+    async def read(self, url: str, addresses: Iterable[QueueAddress]) -> dict[QueueAddress, QueueSnapshot]:
+        """What these queues hold, in one round trip; nothing when Redis does not answer."""
+        try:
+            snapshots = await self.at(url).snapshots(addresses)
+        except InspectionError as error:
+            if url not in self._failing:
+                log.warning("Redis cannot be read, the fleet is held: %s", error)
+            since, _ = self._failing.get(url, (time.monotonic(), ""))
+            self._failing[url] = (since, str(error))
+            return {}
+        if self._failing.pop(url, None):
+            log.info("Redis answers again")
+        return snapshots
+
+    def outage(self, url: str) -> str:
+        """The sentence about an outage that has lasted long enough to be said; "" otherwise."""
+        since, message = self._failing.get(url, (0.0, ""))
+        return message if message and time.monotonic() - since >= SAID_AFTER_SECONDS else ""
+
+    async def keep_only(self, urls: set[str]) -> None:
+        """Close the connections to servers that no queue lives in any more."""
+        for url in set(self._inspectors) - urls:
+            await self._drop(url)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.keep_only(set())
+
+    async def _drop(self, url: str) -> None:
+        listener = self._listeners.pop(url)
+        listener.cancel()
+        with suppress(asyncio.CancelledError):
+            await listener
+        await self._inspectors.pop(url).close()
+        self._failing.pop(url, None)
+
+    async def _listen(self, inspector: Inspector) -> None:
+        while True:
+            try:
+                async for address in inspector.wakes():
+                    self._woken(address)
+            except Exception:
+                log.exception("listening for work failed; the sweep finds it meanwhile")
+            await asyncio.sleep(1.0)

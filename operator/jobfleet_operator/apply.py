@@ -1,0 +1,174 @@
+"""Carries actions out. Every failure is told and left to the next round, which plans anew."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from jobfleet.inspection import InspectionError, Inspector
+from jobfleet_operator import actions, names, resources, world
+from jobfleet_operator.actions import Action
+from jobfleet_operator.adapters.kube import Conflict, Kube, KubeError, NotFound, Refused
+from jobfleet_operator.cache import Cache, Kind
+from jobfleet_operator.memory import PoolMemory, QueueMemory
+from jobfleet_operator.world import Identity, Key, Manifest
+
+log = logging.getLogger(__name__)
+
+KIND_OF = {names.JOB_QUEUES: names.JOB_QUEUE, names.WORKER_POOLS: names.WORKER_POOL}
+
+
+class NotActing(Exception):
+    """This replica lost the Lease: it must not write any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One plan, for one queue or pool."""
+
+    subject: Identity
+    kind: str
+    plan: Sequence[Action]
+    memory: PoolMemory | QueueMemory
+    redis: Inspector | None
+
+
+class Applier:
+    """Turns actions into calls; the only one who changes anything outside."""
+
+    def __init__(self, kube: Kube, cache: Cache, *, acting: Callable[[], bool], reporter: str) -> None:
+        self._kube, self._cache, self._acting, self._reporter = kube, cache, acting, reporter
+
+    async def carry_out(self, errand: Errand, seconds: Callable[[], float]) -> None:
+        """Do it all, in order. After a failure only what tells about the subject is still done.
+
+        Raises:
+            KubeError, InspectionError: the first failure.
+            NotActing: leadership was lost on the way.
+        """
+        failure: KubeError | InspectionError | None = None
+        for action in errand.plan:
+            if not self._acting():
+                raise NotActing
+            if failure is not None and not isinstance(action, actions.PatchStatus | actions.Note):
+                continue
+            try:
+                await self._do(action, errand, seconds)
+            except (KubeError, InspectionError) as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    async def _do(self, action: Action, errand: Errand, seconds: Callable[[], float]) -> None:
+        memory, redis = errand.memory, errand.redis
+        match action:
+            case actions.ApplyDeployment(manifest) if isinstance(memory, PoolMemory):
+                await self._apply_deployment(manifest, errand.subject, memory)
+            case actions.SetReplicas(key, replicas, version) if isinstance(memory, PoolMemory):
+                await self._set_replicas(key, replicas, version, memory)
+            case actions.ApplySecret(manifest) if isinstance(memory, QueueMemory):
+                await self._kube.apply(manifest, "secrets")
+                memory.secret, memory.secret_at = resources.fingerprint(manifest), seconds()
+            case actions.PushSettings(address, settings) if redis is not None:
+                await redis.apply_settings(address, settings)
+                log.info("settings of %s written to Redis", address)
+            case actions.Drain(address, workers) if redis is not None:
+                await redis.drain(address, workers)
+                log.info("%s: told to drain: %s", address, ", ".join(workers))
+            case actions.Undrain(address, workers) if redis is not None:
+                await redis.undrain(address, workers)
+                log.info("%s: told to go on: %s", address, ", ".join(workers))
+            case actions.Reclaim() if redis is not None:
+                await self._reclaim(action, errand, redis)
+            case actions.SetDeletionCost(pod, cost):
+                await self._set_cost(pod, cost)
+            case actions.PatchStatus(plural, subject, status):
+                await self._patch_status(plural, subject, status, memory, seconds)
+            case actions.Note():
+                await self.tell(action)
+            case _:
+                msg = f"{action!r} cannot be carried out for {errand.kind} {errand.subject.key}"
+                raise TypeError(msg)
+
+    async def _apply_deployment(self, manifest: Manifest, pool: Identity, memory: PoolMemory) -> None:
+        if pool.key not in self._cache.deployments:
+            await self._make_sure_it_is_ours(pool)
+        try:
+            body = await self._kube.apply(manifest, "deployments")
+        except Refused as error:
+            memory.refusal = f"the API server refuses the Deployment: {error}"
+            raise
+        memory.refusal = ""
+        memory.generation = body["metadata"]["generation"]
+        self._cache.feed(Kind.DEPLOYMENTS, body)
+        log.info("Deployment %s applied with %d replicas", pool.key, manifest["spec"]["replicas"])
+
+    async def _make_sure_it_is_ours(self, pool: Identity) -> None:
+        """A Deployment that the watch does not show may be somebody else's: never take it over."""
+        try:
+            body = await self._kube.get("apps/v1", pool.key, "deployments")
+        except NotFound:
+            return
+        found = world.read_deployment(body)
+        if found.labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY:
+            self._cache.feed(Kind.DEPLOYMENTS, body)
+        if found.owner_uid != pool.uid:
+            self._taken(pool)
+
+    def _taken(self, pool: Identity) -> None:
+        msg = (
+            f"a Deployment {pool.key.name} exists that does not belong to this WorkerPool: "
+            "delete it, or give the WorkerPool another name"
+        )
+        raise Refused(msg)
+
+    async def _set_replicas(self, key: Key, replicas: int, version: str | None, memory: PoolMemory) -> None:
+        try:
+            await self._kube.set_replicas(key, replicas, version)
+        except Conflict:
+            log.debug("%s changed meanwhile; it is looked at again before it shrinks", key)
+            return
+        if memory.generation is not None:
+            memory.generation += 1
+        log.info("Deployment %s set to %d replicas", key, replicas)
+
+    async def _set_cost(self, pod: Key, cost: int | None) -> None:
+        try:
+            body = await self._kube.set_deletion_cost(pod, cost)
+        except NotFound:
+            return
+        self._cache.feed(Kind.PODS, body)
+
+    async def _reclaim(self, action: actions.Reclaim, errand: Errand, redis: Inspector) -> None:
+        try:
+            if not world.read_pod(await self._kube.get("v1", action.pod, "pods")).ended:
+                log.debug("%s runs; its jobs stay with it", action.pod)
+                return
+        except NotFound:
+            pass
+        jobs = await redis.reclaim(action.address, action.workers)
+        if jobs:
+            message = f"{jobs} jobs of the ended Pod {action.pod.name} are back in queue {action.address.queue}"
+            await self.tell(actions.Note(errand.kind, errand.subject, "Reclaimed", message))
+
+    async def _patch_status(
+        self,
+        plural: str,
+        subject: Identity,
+        status: Manifest,
+        memory: PoolMemory | QueueMemory,
+        seconds: Callable[[], float],
+    ) -> None:
+        try:
+            await self._kube.apply_status(KIND_OF[plural], plural, subject, status)
+        except (NotFound, Conflict):
+            return  # deleted, perhaps made anew; the watch tells
+        memory.status.written, memory.status.written_at = status, seconds()
+
+    async def tell(self, note: actions.Note) -> None:
+        """Post an Event and log it; an Event that cannot be posted is no reason to stop."""
+        level = logging.WARNING if note.type == "Warning" else logging.INFO
+        log.log(level, "%s %s: %s: %s", note.kind, note.subject.key, note.reason, note.message)
+        try:
+            await self._kube.tell(note, self._reporter)
+        except KubeError as error:
+            log.warning("an Event could not be posted: %s", error)

@@ -1,0 +1,190 @@
+"""What the watches have told: the four kinds of objects, each in its newest known version.
+
+The cache is fed by watch events one by one and, now and then, by whole lists, because a watch that
+was cut may have missed a deletion. Older versions never replace newer ones. It lives in one asyncio
+loop and needs no lock.
+"""
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from jobfleet_operator import names, world
+from jobfleet_operator.world import DeploymentView, Key, Manifest, PodView, PoolResource, QueueResource
+
+Record = QueueResource | PoolResource | DeploymentView | PodView
+
+
+class Kind(Enum):
+    """The kinds that are watched, by their plural name."""
+
+    QUEUES = names.JOB_QUEUES
+    POOLS = names.WORKER_POOLS
+    DEPLOYMENTS = "deployments"
+    PODS = "pods"
+
+
+READERS: dict[Kind, Callable[[Manifest], Record]] = {
+    Kind.QUEUES: world.read_queue,
+    Kind.POOLS: world.read_pool,
+    Kind.DEPLOYMENTS: world.read_deployment,
+    Kind.PODS: world.read_pod,
+}
+
+REMEMBERED_DELETIONS = 10_000
+"""Deleted objects that are remembered, so that a list that is a little older does not revive them."""
+
+DELETION_SECONDS = 120.0
+"""For this long a deletion is kept for somebody to deal with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A JobQueue that was deleted, as it was last, and when (seconds of a clock that never goes back)."""
+
+    queue: QueueResource
+    at: float
+
+
+class Cache:
+    """The objects by kind and place, with the indexes that the loop needs."""
+
+    def __init__(self, changed: Callable[[Kind, Key], None]) -> None:
+        """`changed` is called with the kind of each change, and the queue or pool that it concerns."""
+        self.queues: dict[Key, QueueResource] = {}
+        self.pools: dict[Key, PoolResource] = {}
+        self.deployments: dict[Key, DeploymentView] = {}
+        self._pods: dict[Key, dict[str, PodView]] = {}
+        self._pools_of_queue: dict[Key, set[Key]] = {}
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._changed = changed
+        self.synced = False
+        """Whether all four kinds have been listed once."""
+        self._deletions: deque[Deletion] = deque(maxlen=REMEMBERED_DELETIONS)
+
+    def pods_of(self, pool: Key) -> list[PodView]:
+        """The Pods of a pool."""
+        return list(self._pods.get(pool, {}).values())
+
+    def pools_of(self, queue: Key) -> set[Key]:
+        """The pools that name this queue."""
+        return self._pools_of_queue.get(queue, set())
+
+    def take_deletions(self) -> list[Deletion]:
+        """The JobQueues whose deletion nobody has dealt with yet; now the caller does.
+
+        Old ones are left out: whoever acted then has dealt with them, or nobody can tell any more.
+        """
+        taken, now = list(self._deletions), time.monotonic()
+        self._deletions.clear()
+        return [one for one in taken if now - one.at < DELETION_SECONDS]
+
+    def put_back(self, deletion: Deletion) -> None:
+        """It could not be dealt with: somebody tries again."""
+        self._deletions.append(deletion)
+
+    def feed(self, kind: Kind, body: Manifest, *, deleted: bool = False) -> None:
+        """Take over what a watch says about one object."""
+        record = READERS[kind](body)
+        identity = record.identity
+        if deleted:
+            self._forget(kind, record)
+            return
+        if identity.uid in self._deleted:
+            return
+        before = self._get(kind, record)
+        if before is not None and not _newer(record, before):
+            return
+        if before is not None and before.identity.uid != identity.uid:
+            self._forget(kind, before)
+        self._put(kind, record)
+        self._changed(kind, _concern(record))
+
+    def replace(self, kind: Kind, bodies: Iterable[Manifest], resource_version: str, namespace: str = "") -> None:
+        """Take over a whole list that was read at this version, of one namespace or ("") of all."""
+        seen: set[str] = set()
+        for body in bodies:
+            seen.add(body["metadata"].get("uid", ""))
+            self.feed(kind, body)
+        for record in list(self._all(kind)):
+            known = record.identity
+            if namespace not in {"", known.key.namespace}:
+                continue
+            if known.uid not in seen and _number(known.resource_version) <= _number(resource_version):
+                self._forget(kind, record)
+
+    def _all(self, kind: Kind) -> Iterator[Record]:
+        if kind is Kind.PODS:
+            for pods in self._pods.values():
+                yield from pods.values()
+        else:
+            yield from self._table(kind).values()
+
+    def _table(self, kind: Kind) -> dict[Key, Record]:
+        tables: dict[Kind, dict[Key, Record]] = {
+            Kind.QUEUES: self.queues,  # type: ignore[dict-item]
+            Kind.POOLS: self.pools,  # type: ignore[dict-item]
+            Kind.DEPLOYMENTS: self.deployments,  # type: ignore[dict-item]
+        }
+        return tables[kind]
+
+    def _get(self, kind: Kind, record: Record) -> Record | None:
+        if isinstance(record, PodView):
+            return self._pods.get(_concern(record), {}).get(record.name)
+        return self._table(kind).get(record.identity.key)
+
+    def _put(self, kind: Kind, record: Record) -> None:
+        if isinstance(record, PodView):
+            self._pods.setdefault(_concern(record), {})[record.name] = record
+            return
+        if isinstance(record, PoolResource):
+            self._unlink(record.key)
+            for name in record.spec.queues if record.spec is not None else ():
+                queue = Key(record.key.namespace, name)
+                self._pools_of_queue.setdefault(queue, set()).add(record.key)
+        self._table(kind)[record.identity.key] = record
+
+    def _unlink(self, pool: Key) -> None:
+        before = self.pools.get(pool)
+        for name in before.spec.queues if before is not None and before.spec is not None else ():
+            linked = self._pools_of_queue.get(Key(pool.namespace, name), set())
+            linked.discard(pool)
+            if not linked:
+                self._pools_of_queue.pop(Key(pool.namespace, name), None)
+
+    def _forget(self, kind: Kind, record: Record) -> None:
+        self._deleted[record.identity.uid] = None
+        while len(self._deleted) > REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)
+        known = self._get(kind, record)
+        if known is None or known.identity.uid != record.identity.uid:
+            return
+        if isinstance(record, PodView):
+            pods = self._pods[_concern(record)]
+            del pods[record.name]
+            if not pods:
+                del self._pods[_concern(record)]
+        else:
+            if isinstance(record, PoolResource):
+                self._unlink(record.key)
+            if isinstance(known, QueueResource):
+                self._deletions.append(Deletion(known, time.monotonic()))
+            del self._table(kind)[record.identity.key]
+        self._changed(kind, _concern(record))
+
+
+def _concern(record: Record) -> Key:
+    """The queue or pool that a record is about; a pool and its Deployment share their place."""
+    key = record.identity.key
+    return key._replace(name=record.pool) if isinstance(record, PodView) else key
+
+
+def _newer(record: Record, before: Record) -> bool:
+    return _number(record.identity.resource_version) >= _number(before.identity.resource_version)
+
+
+def _number(resource_version: str) -> int:
+    """Resource versions of one API server can be compared as numbers; anything else counts as oldest."""
+    return int(resource_version) if resource_version.isdigit() else 0

@@ -1,0 +1,130 @@
+"""Scale-down by choice: which workers go, and when. Pure.
+
+A pool that should shrink picks victims, the idlest first, and tells them to drain: they take no
+more jobs and finish what they hold. Only an idle victim is marked with a deletion cost, and only
+when the mark has been seen on the Pod are the replicas lowered, by no more than the Pods that the
+ReplicaSet is certain to pick. So a busy Pod is never deleted to save one. When the need comes back
+first, victims are told to go on.
+
+The ReplicaSet deletes in this order: without a node before with one, Pending before Running, not
+ready before ready, lower deletion cost before higher; what comes after that is not counted on.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jobfleet.inspection import QueueAddress, QueueSnapshot, WorkerView
+from jobfleet_operator import names
+from jobfleet_operator.world import PodView
+
+Seen = tuple[QueueAddress, WorkerView]
+"""A worker as one of its queues sees it; a worker of two queues is seen twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A live Pod of the pool with the worker processes that run in it."""
+
+    pod: PodView
+    workers: tuple[Seen, ...] = ()
+
+    @property
+    def busy(self) -> int:
+        """Jobs that it holds."""
+        return sum(worker.busy for _, worker in self.workers)
+
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no more jobs."""
+        return bool(self.workers) and all(worker.draining for _, worker in self.workers)
+
+    @property
+    def removable(self) -> bool:
+        """Whether nothing is interrupted when it goes: it never began, or it drained and is idle."""
+        return not self.workers or (self.draining and self.busy == 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Retreat:
+    """What to do now on the way to a size."""
+
+    replicas: int
+    """What the Deployment may have now."""
+    drain: tuple[Member, ...] = ()
+    undrain: tuple[Member, ...] = ()
+    mark: tuple[PodView, ...] = ()
+    """Pods to give the deletion cost to."""
+    unmark: tuple[PodView, ...] = ()
+
+
+def members(pods: Iterable[PodView], workers: Mapping[str, Sequence[Seen]]) -> list[Member]:
+    """The live Pods with their workers, by the name that both share."""
+    return [Member(pod, tuple(workers.get(pod.name, ()))) for pod in pods if pod.live]
+
+
+def workers_by_name(pool: str, snapshots: Iterable[QueueSnapshot]) -> dict[str, list[Seen]]:
+    """The workers of a pool, as its queues see them."""
+    found: dict[str, list[Seen]] = {}
+    for snapshot in snapshots:
+        for worker in snapshot.workers:
+            if worker.pool == pool:
+                found.setdefault(worker.name, []).append((snapshot.address, worker))
+    return found
+
+
+def plan(fleet: Sequence[Member], *, replicas: int, goal: int, rolling: bool) -> Retreat:
+    """Steps from `replicas` to `goal`.
+
+    Args:
+        fleet: live Pods of the pool.
+        replicas: what the Deployment asks for now.
+        goal: what the pool should have.
+        rolling: whether a roll-out is under way. Then it is not certain which Pods go, so none goes
+            while any is busy.
+    """
+    victims = sorted(fleet, key=_preference)[: max(0, len(fleet) - goal)]
+    chosen = {member.pod.name for member in victims}
+    leaving = [member for member in victims if member.removable]
+    marked = {member.pod.name for member in leaving}
+    return Retreat(
+        replicas=_replicas(fleet, marked, replicas=replicas, goal=goal, rolling=rolling),
+        drain=tuple(member for member in victims if member.workers and not member.draining),
+        undrain=tuple(
+            member
+            for member in fleet
+            if member.pod.name not in chosen and any(worker.draining for _, worker in member.workers)
+        ),
+        mark=tuple(m.pod for m in leaving if m.pod.deletion_cost != names.VICTIM_COST),
+        unmark=tuple(m.pod for m in fleet if m.pod.name not in marked and m.pod.deletion_cost == names.VICTIM_COST),
+    )
+
+
+def _replicas(fleet: Sequence[Member], marked: set[str], *, replicas: int, goal: int, rolling: bool) -> int:
+    """What the Deployment may have: everything that is not certain to hit a leaving Pod is kept."""
+    if goal >= replicas:
+        return goal
+    if rolling:
+        return replicas if any(member.busy for member in fleet) else goal
+    sure = 0
+    for member in sorted(fleet, key=lambda one: _deletion_order(one, marked)):
+        if member.pod.name not in marked or member.pod.deletion_cost != names.VICTIM_COST:
+            break
+        sure += 1
+    return min(replicas, max(goal, len(fleet) - sure))
+
+
+def _preference(member: Member) -> tuple[bool, bool, int, str]:
+    """Whom to send away first: who never began, who drains already, who holds least; then by name."""
+    return bool(member.workers), not member.draining, member.busy, member.pod.name
+
+
+def _deletion_order(member: Member, marked: set[str]) -> tuple[bool, bool, bool, int, bool]:
+    """The ReplicaSet's order; among equals the Pods that must stay come first, to be on the safe side."""
+    pod = member.pod
+    return (
+        pod.assigned,
+        pod.phase != "Pending",
+        pod.ready,
+        pod.deletion_cost or 0,
+        pod.name in marked,
+    )

@@ -1,0 +1,128 @@
+"""Who acts: one replica of the operator at a time, by a coordination Lease.
+
+Times are those of Kubernetes' own components: a Lease lasts 15 s, its holder must renew it within
+10 s or stop acting, and everybody tries each 2 s. Whether a Lease has run out is judged by how long
+it has not changed on the own clock, so that clocks need not agree.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from jobfleet_operator import names
+from jobfleet_operator.adapters.kube import Conflict, Kube, KubeError, NotFound
+from jobfleet_operator.world import Key, Manifest
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 15
+RENEW_SECONDS = 10.0
+RETRY_SECONDS = 2.0
+API_VERSION = "coordination.k8s.io/v1"
+PLURAL = "leases"
+
+
+class Leadership:
+    """Tries to hold the Lease; `acting()` says whether this replica may write."""
+
+    def __init__(self, kube: Kube, namespace: str, identity: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._kube, self._clock = kube, clock
+        self._key = Key(namespace, names.LEASE)
+        self._identity = identity
+        self._renewed_at: float | None = None
+        self._seen: tuple[str, float] = ("", 0.0)
+        self.term = 0
+        """How often the Lease has changed hands: later holders have higher terms."""
+
+    def acting(self) -> bool:
+        """Whether this replica holds the Lease for certain."""
+        return self._renewed_at is not None and self._clock() - self._renewed_at < RENEW_SECONDS
+
+    async def run(self) -> None:
+        """Try for ever; give the Lease back when cancelled."""
+        try:
+            while True:
+                started = self._clock()
+                await self._try(started)
+                await asyncio.sleep(max(0.0, RETRY_SECONDS - (self._clock() - started)))
+        finally:
+            await self._release()
+
+    async def _try(self, started: float) -> None:
+        was_acting = self.acting()
+        try:
+            async with asyncio.timeout(RENEW_SECONDS / 2):
+                held = await self._acquire_or_renew()
+        except (KubeError, TimeoutError) as error:
+            log.warning("the Lease cannot be renewed: %s", error)
+            held = False
+        else:
+            if not held:
+                self._renewed_at = None
+        if held:
+            self._renewed_at = started
+        if self.acting() != was_acting:
+            log.info("this replica %s", "acts now" if self.acting() else "stands by now")
+
+    async def _acquire_or_renew(self) -> bool:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        try:
+            lease = await self._kube.get(API_VERSION, self._key, PLURAL)
+        except NotFound:
+            return await self._write({}, {"acquireTime": now, "leaseTransitions": 0}, now)
+        spec = lease.get("spec") or {}
+        if spec.get("holderIdentity") == self._identity:
+            return await self._write(lease, spec, now)
+        if spec.get("holderIdentity") and not self._expired(lease):
+            return False
+        changes = int(spec.get("leaseTransitions") or 0) + 1
+        return await self._write(lease, {"acquireTime": now, "leaseTransitions": changes}, now)
+
+    def _expired(self, lease: Manifest) -> bool:
+        """Whether the Lease has not changed for as long as it lasts, on our own clock."""
+        version = lease["metadata"]["resourceVersion"]
+        if self._seen[0] != version:
+            self._seen = (version, self._clock())
+        return self._clock() - self._seen[1] >= float(lease["spec"].get("leaseDurationSeconds") or LEASE_SECONDS)
+
+    async def _write(self, lease: Manifest, spec: Manifest, now: str) -> bool:
+        meta = lease.get("metadata") or {"name": self._key.name, "namespace": self._key.namespace}
+        mine = {"holderIdentity": self._identity, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
+        body = {"apiVersion": API_VERSION, "kind": "Lease", "metadata": meta, "spec": spec | mine}
+        try:
+            await (self._kube.update(body, PLURAL) if lease else self._kube.create(body, PLURAL))
+        except Conflict:
+            return False
+        self.term = int(spec.get("leaseTransitions") or 0)
+        return True
+
+    async def _release(self) -> None:
+        """Let the stand-by take over at once."""
+        if not self.acting():
+            return
+        self._renewed_at = None
+        try:
+            async with asyncio.timeout(RETRY_SECONDS):
+                lease = await self._kube.get(API_VERSION, self._key, PLURAL)
+                spec = lease.get("spec") or {}
+                if spec.get("holderIdentity") == self._identity:
+                    lease["spec"] = spec | {"holderIdentity": ""}
+                    await self._kube.update(lease, PLURAL)
+        except (KubeError, TimeoutError) as error:
+            log.warning("the Lease could not be given back, it runs out by itself: %s", error)
+
+
+class Alone:
+    """Stands for leadership where leader election is switched off: this replica always acts."""
+
+    term = 0
+
+    def acting(self) -> bool:
+        """Always."""
+        return True
+
+    async def run(self) -> None:
+        """Nothing to do, for ever."""
+        await asyncio.Event().wait()

@@ -1,0 +1,168 @@
+"""The operator as a process: puts the parts together, runs them, and ends cleanly on SIGTERM."""
+
+import argparse
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Any
+
+from jobfleet.inspection import QueueAddress
+from jobfleet_operator import handlers, names, records
+from jobfleet_operator.adapters.kube import Kube, KubeError
+from jobfleet_operator.adapters.redis import Redises
+from jobfleet_operator.addresses import RedisUrls
+from jobfleet_operator.apply import Applier
+from jobfleet_operator.cache import Cache, Kind
+from jobfleet_operator.health import HealthServer
+from jobfleet_operator.leader import Alone, Leadership
+from jobfleet_operator.loop import Loop
+from jobfleet_operator.settings import Settings, SettingsError, variable
+from jobfleet_operator.world import Key
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 60.0
+"""How long the first lists may take: the CRDs may be a moment younger than the operator."""
+RELIST_SECONDS = 300.0
+"""How often everything is listed anew, in case a watch has missed something."""
+
+SOURCES: dict[Kind, tuple[str, str]] = {
+    Kind.QUEUES: (names.API_VERSION, ""),
+    Kind.POOLS: (names.API_VERSION, ""),
+    Kind.DEPLOYMENTS: ("apps/v1", names.MANAGED_SELECTOR),
+    Kind.PODS: ("v1", names.MANAGED_SELECTOR),
+}
+
+
+class Operator:
+    """All parts of one replica. `run` until told to `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._kube = Kube()
+        identity = settings.pod_name or socket.gethostname()
+        self.leader: Leadership | Alone = (
+            Leadership(self._kube, settings.operator_namespace, identity) if settings.leader_election else Alone()
+        )
+        self.cache = Cache(self._changed)
+        self._redises = Redises(self._woken)
+        applier = Applier(self._kube, self.cache, acting=self.leader.acting, reporter=identity)
+        self.loop = Loop(self.cache, RedisUrls(self._kube, settings.redis_url), self._redises, applier, self.leader)
+        self._health = HealthServer(
+            settings.health_port,
+            {"/livez": self.loop.trouble, "/readyz": self._readiness},
+        )
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """End soon and in order."""
+        self._stop.set()
+
+    def _changed(self, kind: Kind, key: Key) -> None:
+        self.loop.changed(kind, key)
+
+    def _woken(self, address: QueueAddress) -> None:
+        self.loop.woken(address)
+
+    def _readiness(self) -> str:
+        return "" if self.cache.synced else "the first lists have not arrived"
+
+    async def run(self) -> None:
+        """Run until stopped.
+
+        Raises:
+            KubeError: the first lists did not come, for example because the CRDs are not installed.
+        """
+        await self._health.start()
+        await self._kube.open()
+        try:
+            await self._first_lists()
+            await self._run_parts()
+        finally:
+            await self._redises.close()
+            await self._kube.close()
+            await self._health.stop()
+
+    async def _run_parts(self) -> None:
+        # Started first: kopf cancels, when it ends, whatever was started after it.
+        parts: list[Awaitable[Any]] = [self.leader.run(), self.loop.run(), self._relist()]
+        tasks = [asyncio.ensure_future(part) for part in parts]
+        watching = asyncio.ensure_future(handlers.watch(self.cache, self._settings.namespaces, self._stop))
+        try:
+            done, _ = await asyncio.wait([*tasks, watching], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            self._stop.set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def _first_lists(self) -> None:
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while True:
+                    try:
+                        await self._list_all()
+                    except KubeError as error:
+                        log.warning("waiting for the API server and the CRDs: %s", error)
+                        await asyncio.sleep(1.0)
+                    else:
+                        break
+        except TimeoutError as error:
+            msg = f"the first lists did not come within {START_SECONDS:.0f} s: are the CRDs installed?"
+            raise KubeError(msg) from error
+        self.cache.synced = True
+        log.info("watching %s", ", ".join(self._settings.namespaces) or "all namespaces")
+
+    async def _list_all(self) -> None:
+        for kind, (group_version, selector) in SOURCES.items():
+            for namespace in self._settings.namespaces or ("",):
+                bodies, version = await self._kube.list(group_version, namespace, kind.value, selector)
+                self.cache.replace(kind, bodies, version, namespace)
+
+    async def _relist(self) -> None:
+        while True:
+            await asyncio.sleep(RELIST_SECONDS)
+            try:
+                await self._list_all()
+            except KubeError as error:
+                log.warning("could not list anew: %s", error)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the operator; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="jobfleet-operator",
+        description="The jobfleet operator: brings worker pools to the size that their queues ask for. "
+        "It takes its settings from the environment.",
+        epilog="\n".join(f"{variable(name)}: {field.description}" for name, field in Settings.model_fields.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args(arguments)
+    try:
+        settings = Settings.from_env(os.environ)
+    except SettingsError as error:
+        sys.stderr.write(f"jobfleet-operator: {error}\n")
+        return 2
+    records.configure(settings.log_format, settings.log_level)
+    try:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(_run(settings))
+    except KubeError as error:
+        log.error("%s", error)  # noqa: TRY400 a sentence, not a traceback
+        return 1
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    await Operator(settings).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

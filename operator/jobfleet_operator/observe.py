@@ -1,0 +1,178 @@
+"""Puts the scenes together: what is known of each queue and pool at this moment. Pure.
+
+It joins the cache's records with the snapshots from Redis and with what is remembered, lets
+`scaling.decide` decide, and hands the scenes to `reconcile`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jobfleet.inspection import QueueAddress, QueueSnapshot
+from jobfleet_operator import drain, reconcile, report, scaling, status
+from jobfleet_operator.cache import Cache
+from jobfleet_operator.memory import PoolMemory, QueueMemory
+from jobfleet_operator.models import WorkerPoolSpec
+from jobfleet_operator.world import Key, PoolResource, QueueResource
+
+Trouble = tuple[str, str]
+"""A reason in CamelCase and a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at everything that a round is about."""
+
+    cache: Cache
+    urls: Mapping[Key, str | None]
+    """Redis URL by queue; None: it is not known where the queue lives."""
+    problems: Mapping[Key, str]
+    """Why it is not known, by queue."""
+    snapshots: Mapping[QueueAddress, QueueSnapshot]
+    outages: Mapping[str, str]
+    """By Redis URL: what is wrong with it for long enough to be said."""
+    seconds: float
+    now: datetime
+    term: int
+    """The term of leadership, so that decision numbers rise over all replicas."""
+
+
+def address(queue: Key) -> QueueAddress:
+    """The place of a JobQueue in its Redis: its namespace is the realm."""
+    return QueueAddress(queue.namespace, queue.name)
+
+
+def queue_scene(
+    look: Look, queue: QueueResource, memory: QueueMemory, pools: Mapping[Key, PoolMemory]
+) -> reconcile.QueueScene:
+    """All about one JobQueue."""
+    snapshot = look.snapshots.get(address(queue.key))
+    jobs, span = (0, 0.0) if snapshot is None else memory.count(look.seconds, snapshot.completed_total)
+    servers = [
+        report.Server(pools[key].goal or 0, pools[key].limited)
+        for key in sorted(look.cache.pools_of(queue.key))
+        if key in pools
+    ]
+    if memory.status.written is not None:
+        queue = replace(queue, status=memory.status.written)
+    return reconcile.QueueScene(
+        facts=report.QueueFacts(
+            queue=queue,
+            snapshot=snapshot,
+            trouble=queue_trouble(look, queue.key),
+            servers=servers,
+            rate=status.rate(jobs, span),
+        ),
+        redis_url=look.urls.get(queue.key),
+        memory=memory,
+        seconds=look.seconds,
+        now=look.now,
+    )
+
+
+def queue_trouble(look: Look, queue: Key) -> Trouble | None:
+    """Why nothing can be known about a queue, when that is certain."""
+    resource = look.cache.queues.get(queue)
+    if resource is None:
+        return "QueueNotFound", f"spec.queues names {queue.name}, and there is no such JobQueue: apply it"
+    if resource.spec is None:
+        return "InvalidSpec", resource.problem
+    url = look.urls.get(queue)
+    if url is None:
+        return "RedisUnknown", look.problems.get(queue, "it is not known where the queue lives")
+    outage = look.outages.get(url, "")
+    return ("RedisUnreachable", f"the fleet is held as it is: {outage}") if outage else None
+
+
+def pool_scene(look: Look, pool: PoolResource, memory: PoolMemory) -> reconcile.PoolScene:
+    """All about one WorkerPool, with the decision about its size; the memory takes the decision over."""
+    deployment = look.cache.deployments.get(pool.key)
+    before = memory.goal
+    if before is None:
+        before = deployment.replicas if deployment is not None else 0
+    if memory.status.written is not None:
+        pool = replace(pool, status=memory.status.written)
+    elif memory.decision is None:
+        memory.decision = pool.status.get("lastDecision")
+        memory.why = pool.status.get("reason") or ""
+    queues = [] if pool.spec is None else [Key(pool.key.namespace, name) for name in pool.spec.queues]
+    snapshots = {queue.name: look.snapshots.get(address(queue)) for queue in queues}
+    workers = drain.workers_by_name(pool.key.name, [seen for seen in snapshots.values() if seen])
+    trouble = pool_trouble(look, pool, queues)
+    decision, seen_load = None, None
+    if pool.spec is not None and (trouble is None or trouble[0] == "RedisUnreachable"):
+        paused = frozenset(queue.name for queue in queues if _paused(look, queue))
+        seen_load = reconcile.load(snapshots, paused, workers)
+        decision = scaling.decide(
+            scaling.Observation(look.seconds, before, seen_load), reconcile.policy(pool.spec), memory.history
+        )
+        _remember(memory, decision, before, seen_load, pool.spec, look)
+    else:
+        memory.history = scaling.History()
+    return reconcile.PoolScene(
+        pool=pool,
+        deployment=deployment,
+        pods=look.cache.pods_of(pool.key),
+        workers=workers,
+        goal_before=before,
+        decision=decision,
+        load=seen_load,
+        trouble=trouble,
+        can_create=seen_load is not None,
+        pods_complete=look.cache.synced,
+        memory=memory,
+        seconds=look.seconds,
+        now=look.now,
+    )
+
+
+def pool_trouble(look: Look, pool: PoolResource, queues: list[Key]) -> Trouble | None:
+    """Why a pool cannot be scaled, when that is certain."""
+    if pool.spec is None:
+        return "InvalidSpec", pool.problem
+    for queue in queues:
+        trouble = queue_trouble(look, queue)
+        if trouble is not None:
+            return trouble
+    if len({look.urls.get(queue) for queue in queues}) > 1:
+        return "QueuesApart", (
+            "the queues of spec.queues live in different Redis servers, and a worker has one connection: "
+            "make a WorkerPool for each"
+        )
+    return None
+
+
+def _paused(look: Look, queue: Key) -> bool:
+    resource = look.cache.queues.get(queue)
+    return resource is not None and resource.spec is not None and resource.spec.paused
+
+
+def _remember(
+    memory: PoolMemory,
+    decision: scaling.Decision,
+    before: int,
+    load: scaling.Load | None,
+    spec: WorkerPoolSpec,
+    look: Look,
+) -> None:
+    memory.history, memory.goal, memory.limited = decision.history, decision.size, decision.limited
+    if not memory.why:
+        memory.why = decision.reasons[0]
+    if decision.size == before or load is None:
+        return
+    memory.why = decision.reasons[0]
+    number = (memory.decision or {}).get("number", 0) + 1
+    memory.decision = {
+        "number": number,
+        "term": look.term,
+        "time": status.timestamp(look.now),
+        "fromReplicas": before,
+        "toReplicas": decision.size,
+        "reasons": list(decision.reasons),
+        "backlog": load.backlog,
+        "busySlots": load.busy_slots,
+        "minReplicas": spec.min_replicas,
+        "maxReplicas": spec.max_replicas,
+        "backlogPerWorker": spec.scaling.backlog_per_worker,
+        "concurrency": spec.concurrency,
+    }

@@ -1,0 +1,276 @@
+"""From what was observed and decided to what is to be done: a list of actions. Pure.
+
+Level-based: the plan follows from the whole scene, never from the event that woke the loop, so
+that it can be made again at any time and a missed event costs nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from jobfleet.inspection import QueueAddress, QueueSettings, QueueSnapshot
+from jobfleet_operator import actions, drain, names, report, resources, scaling, status
+from jobfleet_operator.actions import Action
+from jobfleet_operator.drain import Seen
+from jobfleet_operator.memory import PoolMemory, QueueMemory, StatusMemory
+from jobfleet_operator.models import JobQueueSpec, WorkerPoolSpec
+from jobfleet_operator.world import DeploymentView, Manifest, PodView, PoolResource, QueueResource
+
+SECRET_REFRESH_SECONDS = 300.0
+"""Secrets are not watched; one that somebody changed is mended by applying it this often."""
+
+
+# --- observe → what scaling needs ------------------------------------------------------------------
+
+
+def policy(spec: WorkerPoolSpec) -> scaling.Policy:
+    """The pool's spec as the policy of `scaling.decide`."""
+    up, down = spec.scaling.scale_up, spec.scaling.scale_down
+    return scaling.Policy(
+        min_workers=spec.min_replicas,
+        max_workers=spec.max_replicas,
+        concurrency=spec.concurrency,
+        backlog_per_worker=spec.scaling.backlog_per_worker,
+        tolerance_percent=spec.scaling.tolerance_percent,
+        up=scaling.Growth(up.stabilization_seconds, up.percent_per_step),
+        down=scaling.Shrinkage(down.stabilization_seconds, down.percent_per_step, down.period_seconds),
+    )
+
+
+def load(
+    snapshots: Mapping[str, QueueSnapshot | None], paused: frozenset[str], workers: Mapping[str, Sequence[Seen]]
+) -> scaling.Load | None:
+    """The load of a pool over its queues; None when one of them is not known."""
+    backlog = 0
+    for name, snapshot in snapshots.items():
+        if snapshot is None:
+            return None
+        backlog += snapshot.active if name in paused else snapshot.backlog
+    busy = sum(worker.busy for seen in workers.values() for _, worker in seen)
+    return scaling.Load(backlog=backlog, busy_slots=busy)
+
+
+def settings(spec: JobQueueSpec) -> QueueSettings:
+    """What a JobQueue has to say to Redis."""
+    kept = spec.retention
+    return QueueSettings(
+        max_deliveries=spec.max_deliveries,
+        keep_completed=kept.completed.count,
+        keep_completed_seconds=kept.completed.age_seconds,
+        keep_failed=kept.failed.count,
+        keep_failed_seconds=kept.failed.age_seconds,
+        max_job_bytes=spec.max_job_bytes,
+        paused=spec.paused,
+    )
+
+
+# --- queues ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class QueueScene:
+    """One JobQueue with all that belongs to it."""
+
+    facts: report.QueueFacts
+    redis_url: str | None
+    memory: QueueMemory
+    seconds: float
+    """Now, on the clock that never goes back."""
+    now: datetime
+
+
+def plan_queue(scene: QueueScene) -> list[Action]:
+    """Keep the Secret, the settings in Redis, and the status as the JobQueue says."""
+    queue, memory = scene.facts.queue, scene.memory
+    plan: list[Action] = []
+    if queue.spec is not None and scene.redis_url is not None:
+        secret = resources.connection_secret(queue, scene.redis_url)
+        stale = scene.seconds - memory.secret_at >= SECRET_REFRESH_SECONDS
+        if stale or memory.secret != resources.fingerprint(secret):
+            plan.append(actions.ApplySecret(secret))
+        snapshot, wanted = scene.facts.snapshot, settings(queue.spec)
+        if snapshot is not None and snapshot.settings != wanted:
+            plan.append(actions.PushSettings(snapshot.address, wanted))
+    said = report.queue_status(scene.facts, scene.now)
+    plan += _status(said, names.JOB_QUEUES, queue, memory.status, scene)
+    return plan
+
+
+# --- pools -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PoolScene:
+    """One WorkerPool with all that belongs to it, and what was decided about it."""
+
+    pool: PoolResource
+    deployment: DeploymentView | None
+    pods: Sequence[PodView]
+    workers: Mapping[str, Sequence[Seen]]
+    """The pool's workers by the name of their Pod."""
+    goal_before: int
+    decision: scaling.Decision | None
+    """None: the spec cannot be read or a queue is not there; the pool stays as it is."""
+    load: scaling.Load | None
+    trouble: tuple[str, str] | None
+    """Why the pool cannot be scaled."""
+    can_create: bool
+    """Whether its queues and their Secret are there, so that a first Deployment makes sense."""
+    pods_complete: bool
+    """Whether all Pods are known, so that one that is missing has ended."""
+    memory: PoolMemory
+    seconds: float
+    now: datetime
+
+
+def plan_pool(scene: PoolScene) -> list[Action]:
+    """Keep the pool's Deployment as its spec says and bring it towards the decided size."""
+    plan: list[Action] = []
+    goal = scene.goal_before if scene.decision is None else scene.decision.size
+    spec = scene.pool.spec
+    if spec is not None and not _taken(scene):
+        plan += _reclaims(scene)
+        plan += _fleet(scene, spec, goal)
+    plan += _notes(scene, goal)
+    trouble = scene.trouble or own_trouble(scene)
+    facts = report.PoolFacts(
+        pool=scene.pool,
+        goal=goal,
+        why=scene.memory.why if trouble is None else f"held at {goal}: {trouble[0]}",
+        busy_workers=sum(1 for seen in scene.workers.values() if any(worker.busy for _, worker in seen)),
+        limited=scene.decision is not None and scene.decision.limited,
+        deployment=scene.deployment,
+        pods=scene.pods,
+        trouble=trouble,
+        decision=scene.memory.decision,
+    )
+    said = report.pool_status(facts, scene.now)
+    plan += _status(said, names.WORKER_POOLS, scene.pool, scene.memory.status, scene)
+    return plan
+
+
+def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
+    """Drain and mark, then the Deployment with as many replicas as it may have now."""
+    seen = scene.deployment
+    if seen is None:
+        if not scene.can_create:
+            return []
+        return [actions.ApplyDeployment(resources.deployment(scene.pool, spec, goal))]
+    plan: list[Action] = []
+    replicas = seen.replicas
+    if scene.decision is not None and scene.load is not None:
+        fleet = drain.members(scene.pods, scene.workers)
+        retreat = drain.plan(fleet, replicas=seen.replicas, goal=goal, rolling=_rolling(seen, scene.pods))
+        replicas = retreat.replicas
+        plan += [actions.Drain(*told) for told in _by_queue(retreat.drain)]
+        plan += [actions.Undrain(*told) for told in _by_queue(retreat.undrain)]
+        plan += [actions.SetDeletionCost(pod.identity.key, names.VICTIM_COST) for pod in retreat.mark]
+        plan += [actions.SetDeletionCost(pod.identity.key, None) for pod in retreat.unmark]
+    manifest = resources.deployment(scene.pool, spec, replicas)
+    if _drifted(scene, seen, manifest):
+        plan.append(actions.ApplyDeployment(manifest))
+    elif replicas != seen.replicas:
+        version = seen.identity.resource_version if replicas < seen.replicas else None
+        plan.append(actions.SetReplicas(scene.pool.key, replicas, version))
+    return plan
+
+
+def _drifted(scene: PoolScene, seen: DeploymentView, manifest: Manifest) -> bool:
+    """Whether the Deployment is not, or may not be, as the operator left it."""
+    meta = manifest["metadata"]
+    return (
+        seen.applied != meta["annotations"][names.APPLIED_ANNOTATION]
+        or seen.owner_uid != scene.pool.identity.uid
+        or any(seen.labels.get(key) != value for key, value in meta["labels"].items())
+        or scene.memory.generation is None
+        or seen.identity.generation > scene.memory.generation
+    )
+
+
+def _rolling(seen: DeploymentView, pods: Sequence[PodView]) -> bool:
+    """Whether Pods of two templates are around, or the Deployment controller has not caught up."""
+    revisions = {pod.revision for pod in pods if pod.live}
+    return len(revisions) > 1 or (seen.existing > 0 and seen.updated < seen.existing)
+
+
+def _taken(scene: PoolScene) -> bool:
+    """Whether the Deployment of this name belongs to something else."""
+    seen = scene.deployment
+    return seen is not None and seen.owner_uid not in {"", scene.pool.identity.uid}
+
+
+def own_trouble(scene: PoolScene) -> tuple[str, str] | None:
+    """Why the Deployment cannot be made or changed, as (reason, sentence)."""
+    if _taken(scene):
+        return "DeploymentTaken", (
+            f"the Deployment {scene.pool.key.name} belongs to something else: "
+            "delete it, or give the WorkerPool another name"
+        )
+    if scene.memory.refusal:
+        return "DeploymentRefused", scene.memory.refusal
+    return None
+
+
+def _by_queue(fleet: Sequence[drain.Member]) -> list[tuple[QueueAddress, tuple[str, ...]]]:
+    """Worker ids by queue: a worker of two queues must be told in both."""
+    told: dict[QueueAddress, list[str]] = {}
+    for member in fleet:
+        for address, worker in member.workers:
+            told.setdefault(address, []).append(worker.id)
+    return [(address, tuple(ids)) for address, ids in told.items()]
+
+
+def _reclaims(scene: PoolScene) -> list[Action]:
+    """Workers whose Pod has ended or is gone; whoever carries it out looks again first."""
+    known = {pod.name: pod for pod in scene.pods}
+    plan: list[Action] = []
+    for name, seen in scene.workers.items():
+        pod = known.get(name)
+        if (pod is None and scene.pods_complete) or (pod is not None and pod.ended):
+            key = scene.pool.key._replace(name=name)
+            by_queue: dict[QueueAddress, list[str]] = {}
+            for address, worker in seen:
+                by_queue.setdefault(address, []).append(worker.id)
+            plan += [actions.Reclaim(address, key, tuple(ids)) for address, ids in by_queue.items()]
+    return plan
+
+
+def _notes(scene: PoolScene, goal: int) -> list[Action]:
+    """Events: every change of the wanted size, and trouble when it is new."""
+    pool, plan = scene.pool, list[Action]()
+
+    def note(reason: str, message: str, *, warn: bool = False) -> None:
+        identity = pool.identity
+        plan.append(actions.Note(names.WORKER_POOL, identity, reason, message, "Warning" if warn else "Normal"))
+
+    if scene.decision is not None and goal != scene.goal_before:
+        why = "; ".join(scene.decision.reasons)
+        reason = "ScalingUp" if goal > scene.goal_before else "ScalingDown"
+        note(reason, f"from {scene.goal_before} to {goal} workers: {why}")
+    trouble = scene.trouble or own_trouble(scene)
+    if trouble is not None and trouble[0] != scene.memory.said:
+        note(trouble[0], trouble[1], warn=True)
+    if trouble is None and scene.memory.said:
+        note("Recovered", f"{scene.memory.said} is over: the pool is scaled again")
+    return plan
+
+
+def _status(
+    said: BaseModel | None,
+    plural: str,
+    subject: QueueResource | PoolResource,
+    memory: StatusMemory,
+    scene: QueueScene | PoolScene,
+) -> list[Action]:
+    """The status, if it is worth a write."""
+    if said is None:
+        return []
+    after = said.model_dump(by_alias=True, exclude_none=True)
+    age = status.FRESH_SECONDS if memory.written is None else scene.seconds - memory.written_at
+    # What is old is compared with what is really there, in case somebody else wrote it.
+    before = subject.status if memory.written is None or age >= status.FRESH_SECONDS else memory.written
+    if not status.matters(before, after, age_seconds=age, now=scene.now):
+        return []
+    return [actions.PatchStatus(plural, subject.identity, after)]

@@ -1,0 +1,171 @@
+"""What the operator finds to say about a queue and a pool: health, reasons, and the whole status.
+
+Pure. Messages hold no number that moves by itself, so that a status does not change with each job.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobfleet.inspection import QueueSnapshot
+from jobfleet_operator import resources, status
+from jobfleet_operator.models import JobQueueStatus, LastDecision, WorkerPoolStatus
+from jobfleet_operator.status import Finding
+from jobfleet_operator.world import DeploymentView, Manifest, PodView, PoolResource, QueueResource
+
+LATE_SECONDS = 60.0
+"""A job that waits longer than this with nobody to run it makes the queue unhealthy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a queue needs to know of a pool that works on it."""
+
+    goal: int
+    limited: bool
+    """Whether it is at its maximum and more is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """All that the status of a JobQueue is made from."""
+
+    queue: QueueResource
+    snapshot: QueueSnapshot | None
+    trouble: tuple[str, str] | None
+    """Why nothing can be known, as (reason, sentence); None: nothing is wrong or it is too early to say."""
+    servers: Sequence[Server]
+    rate: str
+
+
+def queue_status(facts: QueueFacts, now: datetime) -> JobQueueStatus | None:
+    """The status of a JobQueue; None: there is nothing new to say yet."""
+    queue, snapshot = facts.queue, facts.snapshot
+    generation, before = queue.identity.generation, queue.status
+    if facts.trouble is not None:
+        reason, message = facts.trouble
+        health = "Invalid" if queue.spec is None else "Unreachable"
+        ready = Finding(status.READY, "False", reason, message)
+        return JobQueueStatus.model_validate(
+            before
+            | {
+                "observedGeneration": generation,
+                "health": health,
+                "conditions": _conditions(before, [ready], generation, now),
+            }
+        )
+    if snapshot is None:
+        return None
+    health, reason, message = queue_health(facts)
+    ready = Finding(status.READY, "True", reason, message)
+    live = {worker.id for worker in snapshot.workers if worker.lease_ms >= 0}
+    oldest = snapshot.oldest_waiting_ms
+    return JobQueueStatus(
+        observed_generation=generation,
+        health=health,
+        waiting=snapshot.waiting,
+        active=snapshot.active,
+        delayed=snapshot.delayed,
+        failed=snapshot.failed,
+        oldest_job_time=None if oldest is None else status.timestamp_of_ms(oldest),
+        rate=facts.rate,
+        workers=f"{len(live)}/{sum(server.goal for server in facts.servers)}",
+        conditions=status.conditions(before.get("conditions", []), [ready], generation=generation, now=now),
+    )
+
+
+def queue_health(facts: QueueFacts) -> tuple[str, str, str]:
+    """Health word, reason and sentence of a queue that can be read."""
+    snapshot = facts.snapshot
+    if snapshot is None or facts.queue.spec is None:
+        return "Unreachable", "Unknown", "the queue has not been read yet"
+    if facts.queue.spec.paused:
+        return "Paused", "Paused", "spec.paused is true: jobs are accepted, none is started"
+    ready_jobs = snapshot.waiting + snapshot.delayed_due
+    oldest = snapshot.oldest_waiting_ms
+    late = oldest is not None and snapshot.now_ms - oldest > LATE_SECONDS * 1000
+    live = any(worker.lease_ms >= 0 for worker in snapshot.workers)
+    if ready_jobs and not live:
+        return _without_workers(facts.servers, late=late)
+    if ready_jobs and late and facts.servers and all(server.limited for server in facts.servers):
+        return "Backlogged", "AtMaximum", "jobs wait for long and the pools are at spec.maxReplicas: raise it"
+    return "Healthy", "Serving", "jobs are accepted and run"
+
+
+def _without_workers(servers: Sequence[Server], *, late: bool) -> tuple[str, str, str]:
+    if not servers:
+        return "NoWorkers", "NoPool", "jobs wait, and no WorkerPool names this queue in spec.queues"
+    if late or not any(server.goal for server in servers):
+        return "NoWorkers", "NoWorkers", "jobs wait, and no worker has come up: see the WorkerPool's conditions"
+    return "Starting", "Starting", "jobs wait, workers are coming up"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """All that the status of a WorkerPool is made from."""
+
+    pool: PoolResource
+    goal: int
+    why: str
+    busy_workers: int
+    limited: bool
+    deployment: DeploymentView | None
+    pods: Sequence[PodView]
+    trouble: tuple[str, str] | None
+    """Why the pool cannot be scaled, as (reason, sentence)."""
+    decision: Manifest | None
+
+
+def pool_status(facts: PoolFacts, now: datetime) -> WorkerPoolStatus:
+    """The status of a WorkerPool."""
+    pool, seen = facts.pool, facts.deployment
+    generation = pool.identity.generation
+    return WorkerPoolStatus(
+        observed_generation=generation,
+        desired_replicas=facts.goal,
+        replicas=seen.existing if seen else 0,
+        ready_replicas=seen.ready if seen else 0,
+        busy_workers=facts.busy_workers,
+        reason=facts.why,
+        selector=resources.selector(pool.key.name),
+        last_decision=LastDecision.model_validate(facts.decision) if facts.decision else None,
+        conditions=status.conditions(
+            pool.status.get("conditions", []), pool_findings(facts), generation=generation, now=now
+        ),
+    )
+
+
+def pool_findings(facts: PoolFacts) -> list[Finding]:
+    """The conditions of a pool: can it be scaled, are its workers well, does its maximum limit it."""
+    ready = Finding(status.READY, "True", "Scaling", "the pool follows the backlog of its queues")
+    if facts.trouble is not None:
+        ready = Finding(status.READY, "False", *facts.trouble)
+    limited = Finding(status.SCALING_LIMITED, "False", "WithinLimits", "the pool has the size that it needs")
+    if facts.limited:
+        limited = Finding(
+            status.SCALING_LIMITED,
+            "True",
+            "AtMaximum",
+            "more workers are needed than spec.maxReplicas allows: raise it if the jobs should be done sooner",
+        )
+    return [ready, _workers_finding(facts), limited]
+
+
+def _workers_finding(facts: PoolFacts) -> Finding:
+    ill = sorted((pod for pod in facts.pods if pod.live and pod.trouble), key=lambda pod: pod.name)
+    if ill and ill[0].trouble is not None:
+        reason, message = ill[0].trouble
+        others = f" (and {len(ill) - 1} more)" if len(ill) > 1 else ""
+        return Finding(
+            status.WORKERS_HEALTHY, "False", reason, f"Pod {ill[0].name}{others} cannot run: {reason}: {message}"
+        )
+    if facts.deployment is not None and facts.deployment.problem:
+        return Finding(
+            status.WORKERS_HEALTHY, "False", "PodsRefused", f"Pods cannot be made: {facts.deployment.problem}"
+        )
+    return Finding(status.WORKERS_HEALTHY, "True", "NoTrouble", "no worker Pod is in trouble")
+
+
+def _conditions(before: Manifest, findings: Sequence[Finding], generation: int, now: datetime) -> list[Manifest]:
+    found = status.conditions(before.get("conditions", []), findings, generation=generation, now=now)
+    return [condition.model_dump(by_alias=True) for condition in found]

@@ -1,0 +1,160 @@
+"""The manifests that the operator applies: pure functions from a pool or queue to a manifest.
+
+What the user wrote in the Pod template stays, and what a worker needs is added: its queues, its
+connection, its name, probes, time to drain, labels, and a restricted security context where the
+user gave none. The same input gives the same manifest, so that applying it again changes nothing.
+"""
+
+import hashlib
+import json
+from base64 import b64encode
+from copy import deepcopy
+
+from jobfleet.inspection import HEALTH_PORT, WORKER_NAME_VARIABLE, connection_environment, worker_environment
+from jobfleet_operator import names
+from jobfleet_operator.models import WorkerPoolSpec
+from jobfleet_operator.world import Identity, Manifest, PoolResource, QueueResource
+
+GRACE_BEYOND_DRAIN_SECONDS = 15
+"""What a worker gets beyond its drain time to hand the rest back and to end."""
+
+POD_SECURITY: Manifest = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+CONTAINER_SECURITY: Manifest = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+"""Together what the Pod Security level `restricted` asks for."""
+
+
+def pool_labels(pool: str) -> dict[str, str]:
+    """Labels of what belongs to a pool."""
+    return {
+        names.POOL_LABEL: pool,
+        names.MANAGED_BY_LABEL: names.MANAGED_BY,
+        names.NAME_LABEL: pool,
+        names.COMPONENT_LABEL: names.WORKER_COMPONENT,
+    }
+
+
+def selector_labels(pool: str) -> dict[str, str]:
+    """Labels that a pool's Deployment finds its Pods by; they can never change."""
+    return {names.POOL_LABEL: pool, names.MANAGED_BY_LABEL: names.MANAGED_BY}
+
+
+def selector(pool: str) -> str:
+    """The same as one string, for `status.selector`.
+
+    >>> selector("photos")
+    'app.kubernetes.io/managed-by=jobfleet,jobfleet.dev/pool=photos'
+    """
+    return ",".join(f"{key}={value}" for key, value in sorted(selector_labels(pool).items()))
+
+
+def owner_reference(kind: str, identity: Identity) -> Manifest:
+    """Makes an object go with its owner; it never holds the owner up."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": kind,
+        "name": identity.key.name,
+        "uid": identity.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def connection_secret(queue: QueueResource, redis_url: str) -> Manifest:
+    """The Secret that tells producers and workers of a queue where its jobs are."""
+    key = queue.key
+    content = connection_environment(redis_url=redis_url, realm=key.namespace)
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": names.connection_secret(key.name),
+            "namespace": key.namespace,
+            "labels": {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.QUEUE_LABEL: key.name},
+            "ownerReferences": [owner_reference(names.JOB_QUEUE, queue.identity)],
+        },
+        "type": "Opaque",
+        # Not stringData: what server-side apply owns there is not what it finds again in data.
+        "data": {name: b64encode(value.encode()).decode() for name, value in content.items()},
+    }
+
+
+def deployment(pool: PoolResource, spec: WorkerPoolSpec, replicas: int) -> Manifest:
+    """The Deployment of a pool, marked with its own fingerprint."""
+    name = pool.key.name
+    manifest: Manifest = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": name,
+            "namespace": pool.key.namespace,
+            "labels": pool_labels(name),
+            "ownerReferences": [owner_reference(names.WORKER_POOL, pool.identity)],
+        },
+        "spec": {
+            "selector": {"matchLabels": selector_labels(name)},
+            "revisionHistoryLimit": 2,
+            # New workers come before old ones go: a roll-out never has fewer workers than wanted.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
+            "template": pod_template(pool, spec),
+        },
+    }
+    manifest["metadata"]["annotations"] = {names.APPLIED_ANNOTATION: fingerprint(manifest)}
+    manifest["spec"]["replicas"] = replicas
+    return manifest
+
+
+def fingerprint(manifest: Manifest) -> str:
+    """A short name for the content of a manifest; equal content, equal name."""
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def pod_template(pool: PoolResource, spec: WorkerPoolSpec) -> Manifest:
+    """The user's Pod template with what a worker needs."""
+    template = deepcopy(pool.template)
+    meta = template.setdefault("metadata", {}) or {}
+    template["metadata"] = meta
+    meta["labels"] = (meta.get("labels") or {}) | pool_labels(pool.key.name)
+    pod = template["spec"]
+    grace = spec.drain_seconds + GRACE_BEYOND_DRAIN_SECONDS
+    pod["terminationGracePeriodSeconds"] = max(pod.get("terminationGracePeriodSeconds") or 0, grace)
+    pod.setdefault("automountServiceAccountToken", False)
+    pod.setdefault("enableServiceLinks", False)
+    pod["securityContext"] = POD_SECURITY | (pod.get("securityContext") or {})
+    for container in [*(pod.get("initContainers") or []), *pod["containers"]]:
+        container["securityContext"] = CONTAINER_SECURITY | (container.get("securityContext") or {})
+    _equip(worker_container(pod), pool.key.name, spec)
+    return template
+
+
+def worker_container(pod: Manifest) -> Manifest:
+    """The container that runs the worker: the one named `worker`, else the first."""
+    containers: list[Manifest] = pod["containers"]
+    return next((one for one in containers if one.get("name") == names.WORKER_CONTAINER), containers[0])
+
+
+def _equip(container: Manifest, pool: str, spec: WorkerPoolSpec) -> None:
+    given = worker_environment(
+        queues=spec.queues, concurrency=spec.concurrency, drain_seconds=spec.drain_seconds, pool=pool
+    )
+    injected: list[Manifest] = [{"name": key, "value": value} for key, value in given.items()]
+    own_name = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}
+    injected.append({"name": WORKER_NAME_VARIABLE, "valueFrom": own_name})
+    taken = {variable["name"] for variable in injected}
+    kept = [variable for variable in container.get("env") or [] if variable.get("name") not in taken]
+    container["env"] = [*kept, *injected]
+    source = {"secretRef": {"name": names.connection_secret(spec.queues[0])}}
+    container["envFrom"] = [*(one for one in container.get("envFrom") or [] if one != source), source]
+    # A start that imports for a minute is no failure; afterwards thirty silent seconds are.
+    container.setdefault("startupProbe", _probe("/livez", period_seconds=1, failures=120))
+    container.setdefault("livenessProbe", _probe("/livez", period_seconds=10, failures=3))
+    container.setdefault("readinessProbe", _probe("/readyz", period_seconds=5, failures=3))
+
+
+def _probe(path: str, *, period_seconds: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": HEALTH_PORT},
+        "periodSeconds": period_seconds,
+        "failureThreshold": failures,
+        "timeoutSeconds": 5,
+    }

@@ -1,0 +1,223 @@
+"""What the operator sees in Kubernetes, cut down to the fields that it decides on.
+
+The records are read once from raw manifests (`read_*`) and never changed. Whole manifests are not
+kept, except for the Pod template that a pool's Deployment is built from.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from jobfleet_operator import names
+from jobfleet_operator.models import JobQueueSpec, WorkerPoolSpec
+
+Manifest = dict[str, Any]
+
+
+class Key(NamedTuple):
+    """Place of a namespaced object."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which object a record was read from."""
+
+    key: Key
+    uid: str
+    resource_version: str
+    generation: int
+    created: str
+    """Creation time, RFC 3339."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueResource:
+    """A JobQueue."""
+
+    identity: Identity
+    spec: JobQueueSpec | None
+    """None: it could not be read; `problem` says why."""
+    problem: str
+    status: Manifest
+
+    @property
+    def key(self) -> Key:
+        """Its place."""
+        return self.identity.key
+
+
+@dataclass(frozen=True, slots=True)
+class PoolResource:
+    """A WorkerPool."""
+
+    identity: Identity
+    spec: WorkerPoolSpec | None
+    """None: it could not be read; `problem` says why."""
+    problem: str
+    template: Manifest
+    """The Pod template as the user wrote it."""
+    status: Manifest
+
+    @property
+    def key(self) -> Key:
+        """Its place, which is its Deployment's place as well."""
+        return self.identity.key
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentView:
+    """The Deployment of a pool."""
+
+    identity: Identity
+    owner_uid: str
+    """uid of its controller, "" without one."""
+    labels: dict[str, str]
+    applied: str
+    """Fingerprint of the manifest that the operator applied last."""
+    replicas: int
+    existing: int
+    """Pods that its status counts."""
+    ready: int
+    updated: int
+    """Pods of the newest template."""
+    settled: bool
+    """Whether its status is about its present generation."""
+    problem: str
+    """Why Pods cannot be made (quota, admission), as its controller says; "" when they can."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """A worker Pod."""
+
+    identity: Identity
+    pool: str
+    phase: str
+    ready: bool
+    assigned: bool
+    """Whether it has a node."""
+    deleting: bool
+    revision: str
+    """The template that it was made from (pod-template-hash)."""
+    deletion_cost: int | None
+    trouble: tuple[str, str] | None = field(default=None)
+    """Why it cannot start or stay up, as (reason, sentence)."""
+
+    @property
+    def name(self) -> str:
+        """Its name, which is its worker's name as well."""
+        return self.identity.key.name
+
+    @property
+    def ended(self) -> bool:
+        """Whether all its containers have ended for good."""
+        return self.phase in {"Succeeded", "Failed"}
+
+    @property
+    def live(self) -> bool:
+        """Whether its ReplicaSet counts it."""
+        return not self.deleting and not self.ended
+
+
+def read_identity(body: Manifest) -> Identity:
+    """Which object this manifest is of."""
+    meta = body["metadata"]
+    return Identity(
+        key=Key(meta.get("namespace", ""), meta["name"]),
+        uid=meta.get("uid", ""),
+        resource_version=meta.get("resourceVersion", ""),
+        generation=meta.get("generation", 0),
+        created=meta.get("creationTimestamp") or "",
+    )
+
+
+Spec = TypeVar("Spec", bound=BaseModel)
+
+
+def _read_spec(model: type[Spec], body: Manifest) -> tuple[Spec | None, str]:
+    try:
+        return model.model_validate(body.get("spec") or {}), ""
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in ("spec", *first["loc"]))
+        return None, f"{path}: {first['msg']}; correct it and apply the resource again"
+
+
+def read_queue(body: Manifest) -> QueueResource:
+    """A JobQueue from its manifest."""
+    spec, problem = _read_spec(JobQueueSpec, body)
+    return QueueResource(read_identity(body), spec, problem, body.get("status") or {})
+
+
+def read_pool(body: Manifest) -> PoolResource:
+    """A WorkerPool from its manifest."""
+    spec, problem = _read_spec(WorkerPoolSpec, body)
+    template = (body.get("spec") or {}).get("template") or {}
+    return PoolResource(read_identity(body), spec, problem, template, body.get("status") or {})
+
+
+def read_deployment(body: Manifest) -> DeploymentView:
+    """A Deployment from its manifest."""
+    meta, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+    owners = [owner["uid"] for owner in meta.get("ownerReferences") or [] if owner.get("controller")]
+    failures = [
+        condition.get("message", "")
+        for condition in status.get("conditions") or []
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True"
+    ]
+    return DeploymentView(
+        identity=read_identity(body),
+        owner_uid=owners[0] if owners else "",
+        labels=meta.get("labels") or {},
+        applied=(meta.get("annotations") or {}).get(names.APPLIED_ANNOTATION, ""),
+        replicas=spec.get("replicas", 1),
+        existing=status.get("replicas", 0),
+        ready=status.get("readyReplicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        settled=status.get("observedGeneration", 0) >= meta.get("generation", 0),
+        problem=failures[0] if failures else "",
+    )
+
+
+def read_pod(body: Manifest) -> PodView:
+    """A Pod from its manifest."""
+    meta, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+    labels = meta.get("labels") or {}
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
+    cost = (meta.get("annotations") or {}).get(names.DELETION_COST_ANNOTATION)
+    return PodView(
+        identity=read_identity(body),
+        pool=labels.get(names.POOL_LABEL, ""),
+        phase=status.get("phase", "Pending"),
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        assigned=bool(spec.get("nodeName")),
+        deleting=bool(meta.get("deletionTimestamp")),
+        revision=labels.get("pod-template-hash", ""),
+        deletion_cost=int(cost) if cost and cost.lstrip("-").isdigit() else None,
+        trouble=_trouble(status, conditions),
+    )
+
+
+_HARMLESS_WAITS = frozenset({"", "ContainerCreating", "PodInitializing"})
+
+
+def _trouble(status: Manifest, conditions: dict[str, Manifest]) -> tuple[str, str] | None:
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
+        return "Unschedulable", scheduled.get("message", "no node has room for it")
+    for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        reason = waiting.get("reason", "")
+        if reason in _HARMLESS_WAITS:
+            continue
+        ended = (container.get("lastState") or {}).get("terminated") or {}
+        why = f"; it ended with {ended.get('reason', 'Error')} ({ended.get('exitCode')})" if ended else ""
+        return reason, waiting.get("message", f"container {container['name']} waits") + why
+    return None
