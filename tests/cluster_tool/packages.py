@@ -15,7 +15,7 @@ DEBIAN_PACKAGES = {
     "buildah": ("buildah",),
     "containerd": ("containerd",),
     "ctr": ("containerd",),
-    "debootstrap": ("debootstrap",),
+    "debootstrap": ("debootstrap", "debian-archive-keyring"),
     "docker": ("docker.io",),
     "dockerd": ("docker.io", "iptables"),
     "go": ("golang-go",),

@@ -22,7 +22,7 @@ GO = "1.26.8"
 GO_MINIMUM = (1, 25)
 """The oldest Go that builds all of the above."""
 
-KIND_NODE_IMAGE = "kindest/node:v1.34.3"
+KIND_NODE_IMAGE = "kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d"
 """kind's own node image, used where images can be pulled."""
 
 DEBIAN = "bookworm"
