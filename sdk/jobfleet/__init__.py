@@ -1,1 +1,65 @@
-"""Job queues as Kubernetes resources: the SDK."""
+"""Job queues as Kubernetes resources: the SDK.
+
+::
+
+    from jobfleet import Fleet
+
+    fleet = Fleet.from_env()
+
+    @fleet.job(queue="photos", timeout=60)
+    async def process_photo(photo_id: str, operations: list[str]) -> dict[str, str]: ...
+
+    await process_photo.enqueue(photo_id="123", operations=["thumbnail"])   # in a service
+    # in a Pod: jobfleet worker photos.jobs:fleet
+"""
+
+from jobfleet.context import JobContext, current_job
+from jobfleet.coordinator import JobQueueCoordinator, SyncJobQueueCoordinator, create_simple_config
+from jobfleet.errors import (
+    ConfigurationError,
+    HandlerSignal,
+    InspectionError,
+    InvalidJob,
+    JobfleetError,
+    RetryAfter,
+    Unavailable,
+    Unrecoverable,
+)
+from jobfleet.fleet import Fleet
+from jobfleet.handle import Job
+from jobfleet.job import Failure, JobView
+from jobfleet.options import JobOptions
+from jobfleet.retry import Backoff
+from jobfleet.states import State
+from jobfleet.status import QueueStatus, WorkerStatus
+from jobfleet.worker.settings import WorkerSettings
+from jobfleet.worker.supervision import Worker
+
+__all__ = [
+    "Backoff",
+    "ConfigurationError",
+    "Failure",
+    "Fleet",
+    "HandlerSignal",
+    "InspectionError",
+    "InvalidJob",
+    "Job",
+    "JobContext",
+    "JobOptions",
+    "JobQueueCoordinator",
+    "JobView",
+    "JobfleetError",
+    "QueueStatus",
+    "RetryAfter",
+    "State",
+    "SyncJobQueueCoordinator",
+    "Unavailable",
+    "Unrecoverable",
+    "Worker",
+    "WorkerSettings",
+    "WorkerStatus",
+    "create_simple_config",
+    "current_job",
+]
+
+__version__ = "0.1.0"

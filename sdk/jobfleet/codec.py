@@ -9,6 +9,8 @@ import itertools
 import os
 import struct
 import time
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import PurePath
 from typing import Any, Final, Literal
 
 import msgspec
@@ -59,7 +61,14 @@ class WorkerInfo(msgspec.Struct, array_like=True, frozen=True):
     slots: int
 
 
-_encoder = msgspec.msgpack.Encoder()
+def _foreign(value: Any) -> Any:
+    """Types that MessagePack lacks and that have one plain text form, which pydantic reads back."""
+    if isinstance(value, PurePath | IPv4Address | IPv6Address) or type(value).__module__.startswith("pydantic"):
+        return str(value)
+    raise TypeError(f"values of type {type(value).__name__} cannot be sent")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_foreign)
 _body = msgspec.msgpack.Decoder(_Body)
 _failure = msgspec.msgpack.Decoder(_Failure)
 _info = msgspec.msgpack.Decoder(WorkerInfo)
@@ -72,6 +81,9 @@ def pack_body(name: str, args: dict[str, Any], options: JobOptions) -> bytes:
         InvalidJob: an argument is of a type that MessagePack does not carry; the field is named.
     """
     backoff = options.backoff
+    for key in args:
+        if not isinstance(key, str):
+            raise InvalidJob("args", f"the name {key!r} of an argument must be a string")
     packed = (
         None
         if backoff == DEFAULT_BACKOFF
@@ -85,8 +97,6 @@ def pack_body(name: str, args: dict[str, Any], options: JobOptions) -> bytes:
 
 def _culprit(args: dict[str, Any], error: Exception) -> InvalidJob:
     for key, value in args.items():
-        if not isinstance(key, str):
-            return InvalidJob("args", f"the name {key!r} of an argument must be a string")
         try:
             _encoder.encode(value)
         except (TypeError, OverflowError, ValueError, RecursionError) as inner:

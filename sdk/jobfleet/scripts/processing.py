@@ -137,7 +137,8 @@ def reclaim(realm: str, queue: str, worker: str, *, known_dead: bool) -> Command
 def retire(realm: str, queue: str, worker: str) -> Command[int]:
     """Take a worker off the list; the answer is 0, or how many jobs it still holds, and then nothing was done."""
     keys = queue_keys(realm, queue)
-    names = [keys.workers, keys.info, keys.draining, keys.busy, keys.active(worker)]
+    own = keys.active(worker)
+    names = [keys.workers, keys.info, keys.draining, keys.busy, own, keys.counters, keys.wake]
     return Command(_retire, names, [worker], int)
 
 

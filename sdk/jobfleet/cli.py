@@ -1,0 +1,153 @@
+"""The command line: ``jobfleet worker`` and ``jobfleet status``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import importlib
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from jobfleet import __version__
+from jobfleet.environment import Environment
+from jobfleet.errors import ConfigurationError, InvalidJob, JobfleetError, Unavailable
+from jobfleet.fleet import Fleet
+from jobfleet.log_format import install
+from jobfleet.status import QueueStatus
+
+EXIT_USAGE, EXIT_UNAVAILABLE = 2, 3
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command that ``arguments`` (or the process' own) name, and exit."""
+    options = _parser().parse_args(arguments)
+    try:
+        code = options.run(options)
+    except (ConfigurationError, InvalidJob) as error:
+        print(f"jobfleet: {error}", file=sys.stderr)
+        code = EXIT_USAGE
+    except JobfleetError as error:
+        print(f"jobfleet: {error}", file=sys.stderr)
+        code = EXIT_UNAVAILABLE if isinstance(error, Unavailable) else 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if options.run is _worker:
+        logging.shutdown()
+        os._exit(code)  # a handler's thread that runs on must not hold the process up: its job is back in the queue
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jobfleet",
+        description="Job queues as Kubernetes resources: run a worker, look at a queue.",
+        epilog="The environment gives defaults: JOBFLEET_REDIS_URL, JOBFLEET_REALM, JOBFLEET_QUEUES, "
+        "JOBFLEET_CONCURRENCY, JOBFLEET_WORKER, JOBFLEET_POOL, JOBFLEET_DRAIN_SECONDS, JOBFLEET_HEALTH_PORT.",
+    )
+    parser.add_argument("--version", action="version", version=f"jobfleet {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    worker = commands.add_parser(
+        "worker",
+        help="run a worker",
+        description="Claim and run jobs until SIGTERM or Ctrl-C; then let running jobs end within the drain time and "
+        "hand the rest back, unfailed. A second signal hands them back at once.",
+    )
+    worker.add_argument("target", metavar="MODULE:ATTRIBUTE", help="where the Fleet is, as in photos.jobs:fleet")
+    worker.add_argument("--queue", action="append", metavar="NAME", help="serve this queue; may repeat [all declared]")
+    worker.add_argument("--concurrency", type=int, metavar="N", help="jobs at a time [10]")
+    worker.add_argument("--drain-seconds", type=float, metavar="S", help="time for running jobs at the end [30]")
+    worker.add_argument("--health-port", type=int, metavar="PORT", help="answer /livez and /readyz; 0: do not [0]")
+    worker.add_argument("--log-format", choices=("text", "json"), default="text", help="how log lines look [text]")
+    worker.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="[info]")
+    worker.set_defaults(run=_worker)
+
+    status = commands.add_parser("status", help="show how queues are", description="Show how queues are, a line each.")
+    status.add_argument("queues", nargs="*", metavar="QUEUE", help="[those of JOBFLEET_QUEUES]")
+    status.add_argument("--json", action="store_true", help="one JSON object a line")
+    status.set_defaults(run=_status)
+    return parser
+
+
+def _load(target: str) -> Fleet:
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        raise ConfigurationError(f"{target!r} must be MODULE:ATTRIBUTE, as in photos.jobs:fleet")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"{target!r}: module {error.name!r} is not found from {Path.cwd()} or in the installed packages"
+        ) from error
+    except AttributeError as error:
+        raise ConfigurationError(f"{target!r}: {error}") from error
+    if not isinstance(found, Fleet):
+        raise ConfigurationError(f"{target!r} is a {type(found).__name__}, not a Fleet")
+    return found
+
+
+def _worker(options: argparse.Namespace) -> int:
+    install(options.log_format, options.log_level)
+    fleet = _load(options.target)
+    changes = {
+        "queues": tuple(options.queue) if options.queue else None,
+        "concurrency": options.concurrency,
+        "drain_seconds": options.drain_seconds,
+        "health_port": options.health_port,
+    }
+    settings = dataclasses.replace(
+        fleet.worker_settings(), **{name: value for name, value in changes.items() if value is not None}
+    )
+
+    async def serve() -> None:
+        await fleet.worker(settings).run()
+
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        runner.run(serve())
+    return 0
+
+
+def _fast_loop() -> type[asyncio.AbstractEventLoop] | None:
+    """Uvloop's event loop where it is installed."""
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        return None
+    return uvloop.Loop
+
+
+def _status(options: argparse.Namespace) -> int:
+    fleet = Fleet.from_env()
+    names = options.queues or list(Environment.read().queues)
+    if not names:
+        raise ConfigurationError("name a queue, as in 'jobfleet status photos', or set JOBFLEET_QUEUES")
+    statuses = [fleet.status_sync(name) for name in names]
+    if options.json:
+        for status in statuses:
+            print(json.dumps(dataclasses.asdict(status)))
+    else:
+        print(_table(statuses))
+    fleet.close_sync()
+    return 0
+
+
+def _table(statuses: list[QueueStatus]) -> str:
+    head = ("QUEUE", "WAITING", "ACTIVE", "DELAYED", "FAILED", "COMPLETED", "OLDEST", "WORKERS", "PROBLEMS")
+    rows = [head]
+    for s in statuses:
+        busy = sum(1 for worker in s.workers if worker.busy)
+        rows.append(
+            (
+                s.queue, str(s.waiting), str(s.active), str(s.delayed), str(s.failed), str(s.completed_total),
+                f"{s.oldest_age:.0f}s", f"{busy}/{len(s.workers)} busy", "; ".join(s.problems()) or "none",
+            )
+        )  # fmt: skip
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,198 @@
+"""The second door to the same rooms, for code that names queues and jobs at run time. A facade: no logic of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self, Unpack
+
+from jobfleet.environment import DEFAULT_REALM
+from jobfleet.errors import Unavailable
+from jobfleet.fleet import Fleet
+from jobfleet.handle import Options
+from jobfleet.handlers import Handler
+from jobfleet.options import JobOptions
+from jobfleet.status import QueueStatus
+from jobfleet.worker.settings import WorkerSettings
+from jobfleet.worker.supervision import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class SimpleConfig:
+    """Where the queues are, and which."""
+
+    redis_url: str
+    realm: str = DEFAULT_REALM
+    queues: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether Redis answers and what is wrong, a sentence each; healthy where nothing is."""
+
+    redis: bool
+    problems: tuple[str, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there is nothing to tell."""
+        return self.redis and not self.problems
+
+
+def create_simple_config(host: str = "localhost", port: int = 6379, *, queues: Iterable[str] = ()) -> SimpleConfig:
+    """The configuration for a Redis without a password at ``host``:``port``."""
+    return SimpleConfig(f"redis://{host}:{port}/0", queues=tuple(queues))
+
+
+class _Facade:
+    """What both coordinators share: a fleet, and the names of the queues that it was told of."""
+
+    def __init__(self, config: SimpleConfig) -> None:
+        self.fleet = Fleet(config.redis_url, realm=config.realm)
+        self._queues = set(config.queues)
+
+    def _known(self) -> list[str]:
+        return sorted(self._queues | set(self.fleet.registry.queues()))
+
+    def _register(
+        self, queue: str, name: str, function: Callable[..., Any], options: Options, concurrency: int
+    ) -> WorkerSettings:
+        self.fleet.registry.add(Handler.of(function, queue, name, JobOptions(**options)))
+        return WorkerSettings(queues=(queue,), concurrency=concurrency)
+
+
+def _health(statuses: Mapping[str, QueueStatus]) -> Health:
+    return Health(True, tuple(f"{q}: {problem}" for q, status in statuses.items() for problem in status.problems()))
+
+
+class JobQueueCoordinator(_Facade):
+    """Async; ``async with JobQueueCoordinator(create_simple_config(...)) as queues`` initializes and shuts down."""
+
+    def __init__(self, config: SimpleConfig) -> None:
+        super().__init__(config)
+        self._workers: list[tuple[Worker, asyncio.Task[None]]] = []
+
+    async def initialize(self) -> None:
+        """Make sure that Redis answers.
+
+        Raises:
+            Unavailable: it does not.
+        """
+        await self.fleet.status("jobfleet")
+
+    async def shutdown(self) -> None:
+        """Drain and end the workers that were registered here, and give the connections back."""
+        for worker, _ in self._workers:
+            worker.stop()
+        for _, task in self._workers:
+            await task
+        self._workers.clear()
+        await self.fleet.close()
+
+    async def enqueue_job(self, queue: str, data: Mapping[str, Any], **options: Unpack[Options]) -> str:
+        """Enqueue a job named like its queue; returns its id. Errors as of :meth:`jobfleet.Fleet.enqueue`."""
+        return await self.enqueue_named_job(queue, queue.replace("-", "_"), data, **options)
+
+    async def enqueue_named_job(
+        self, queue: str, name: str, data: Mapping[str, Any], **options: Unpack[Options]
+    ) -> str:
+        """Enqueue a job by name; returns its id."""
+        self._queues.add(queue)
+        return await self.fleet.enqueue(queue, name, data, **options)
+
+    async def bulk_enqueue_jobs(
+        self, queue: str, name: str, data: Iterable[Mapping[str, Any]], **options: Unpack[Options]
+    ) -> list[str]:
+        """Enqueue many jobs of one name, one round trip a thousand; returns their ids in order."""
+        self._queues.add(queue)
+        how = JobOptions(**options)
+        return await self.fleet.send(queue, [(name, item, how) for item in data])
+
+    async def register_worker(
+        self, queue: str, name: str, function: Callable[..., Any], *, concurrency: int = 10, **options: Unpack[Options]
+    ) -> Worker:
+        """Run jobs of that name here, with ``function``, until :meth:`shutdown`."""
+        worker = self.fleet.worker(self._register(queue, name, function, options, concurrency))
+        self._workers.append((worker, asyncio.create_task(worker.run())))
+        await worker.started.wait()
+        return worker
+
+    async def get_queue_status(self, queue: str) -> QueueStatus:
+        """How a queue is now."""
+        return await self.fleet.status(queue)
+
+    async def get_all_queue_status(self) -> dict[str, QueueStatus]:
+        """How every queue is that this coordinator was told of or has used."""
+        return {queue: await self.fleet.status(queue) for queue in self._known()}
+
+    async def get_health(self) -> Health:
+        """Whether Redis answers, and what is wrong with the queues. Never raises for a Redis that is away."""
+        try:
+            return _health(await self.get_all_queue_status())
+        except Unavailable as error:
+            return Health(False, (str(error),))
+
+    async def __aenter__(self) -> Self:
+        await self.initialize()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.shutdown()
+
+
+class SyncJobQueueCoordinator(_Facade):
+    """As :class:`JobQueueCoordinator`, for code without an event loop; it enqueues and looks, and runs no workers."""
+
+    def initialize(self) -> None:
+        """Make sure that Redis answers.
+
+        Raises:
+            Unavailable: it does not.
+        """
+        self.fleet.status_sync("jobfleet")
+
+    def shutdown(self) -> None:
+        """Give the connections back."""
+        self.fleet.close_sync()
+
+    def enqueue_job(self, queue: str, data: Mapping[str, Any], **options: Unpack[Options]) -> str:
+        """Enqueue a job named like its queue; returns its id."""
+        return self.enqueue_named_job(queue, queue.replace("-", "_"), data, **options)
+
+    def enqueue_named_job(self, queue: str, name: str, data: Mapping[str, Any], **options: Unpack[Options]) -> str:
+        """Enqueue a job by name; returns its id."""
+        self._queues.add(queue)
+        return self.fleet.enqueue_sync(queue, name, data, **options)
+
+    def bulk_enqueue_jobs(
+        self, queue: str, name: str, data: Iterable[Mapping[str, Any]], **options: Unpack[Options]
+    ) -> list[str]:
+        """Enqueue many jobs of one name, one round trip a thousand; returns their ids in order."""
+        self._queues.add(queue)
+        how = JobOptions(**options)
+        return self.fleet.send_sync(queue, [(name, item, how) for item in data])
+
+    def get_queue_status(self, queue: str) -> QueueStatus:
+        """How a queue is now."""
+        return self.fleet.status_sync(queue)
+
+    def get_all_queue_status(self) -> dict[str, QueueStatus]:
+        """How every queue is that this coordinator was told of or has used."""
+        return {queue: self.fleet.status_sync(queue) for queue in self._known()}
+
+    def get_health(self) -> Health:
+        """Whether Redis answers, and what is wrong with the queues. Never raises for a Redis that is away."""
+        try:
+            return _health(self.get_all_queue_status())
+        except Unavailable as error:
+            return Health(False, (str(error),))
+
+    def __enter__(self) -> Self:
+        self.initialize()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(Unavailable):
+            self.shutdown()

@@ -1,0 +1,206 @@
+"""The first door: a fleet declares jobs, enqueues them, looks at queues, and runs a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, Self, TypeVar, Unpack
+
+from jobfleet import codec
+from jobfleet.clients.asynchronous import AsyncClient
+from jobfleet.clients.blocking import SyncClient
+from jobfleet.clients.patience import check_url, public_url
+from jobfleet.environment import DEFAULT_REALM, DEFAULT_REDIS_URL, Environment
+from jobfleet.errors import InvalidJob
+from jobfleet.handle import Job, Options
+from jobfleet.handlers import Handler, Registry
+from jobfleet.job import JobView
+from jobfleet.options import JobOptions, check_job_name, check_queue_name
+from jobfleet.scripts import looking, producing
+from jobfleet.scripts.producing import BATCH, NewJob
+from jobfleet.status import QueueStatus
+from jobfleet.worker.settings import WorkerSettings
+from jobfleet.worker.supervision import Worker
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Item = tuple[str, Mapping[str, Any], JobOptions]
+
+
+class Fleet:
+    """Jobs, the Redis they go through, and the realm that keeps their queues apart from others'.
+
+    Connections are made when first needed: one client for each event loop, one for synchronous code, so that a fleet
+    may be a global of a module.
+
+    Raises:
+        ConfigurationError: the URL is none of Redis.
+    """
+
+    def __init__(self, redis_url: str = DEFAULT_REDIS_URL, *, realm: str = DEFAULT_REALM) -> None:
+        self.redis_url = check_url(redis_url)
+        self.realm = realm
+        self.environment = Environment(redis_url=redis_url, realm=realm)
+        self.registry = Registry()
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = weakref.WeakKeyDictionary()
+        self._sync: SyncClient | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_env(cls, variables: Mapping[str, str] | None = None) -> Self:
+        """A fleet as the environment says: ``JOBFLEET_REDIS_URL``, ``JOBFLEET_REALM``, and for a worker the rest.
+
+        Raises:
+            ConfigurationError: a variable is wrong; the message names it.
+        """
+        environment = Environment.read(variables)
+        fleet = cls(environment.redis_url, realm=environment.realm)
+        fleet.environment = environment
+        return fleet
+
+    # -- declaring
+
+    def job(
+        self, *, queue: str, name: str | None = None, **options: Unpack[Options]
+    ) -> Callable[[Callable[P, R]], Job[P, R]]:
+        """Declare a function as a job of ``queue``; its annotations are checked where it is enqueued and where it runs.
+
+        Raises:
+            InvalidJob: a name or an option is wrong.
+            ConfigurationError: the function cannot be called by name, or the name is taken.
+        """
+        defaults = JobOptions(**options)
+
+        def declare(function: Callable[P, R]) -> Job[P, R]:
+            handler = Handler.of(function, queue, name, defaults)
+            self.registry.add(handler)
+            return Job(self, handler, function, defaults)
+
+        return declare
+
+    # -- producing
+
+    async def enqueue(self, queue: str, name: str, args: Mapping[str, Any], **options: Unpack[Options]) -> str:
+        """Enqueue a job by name, with free-form arguments: for a service that does not hold the handler's code.
+
+        Errors as of :meth:`jobfleet.Job.enqueue`.
+        """
+        (job_id,) = await self.send(queue, [(name, args, JobOptions(**options))])
+        return job_id
+
+    def enqueue_sync(self, queue: str, name: str, args: Mapping[str, Any], **options: Unpack[Options]) -> str:
+        """As :meth:`enqueue`, from code without an event loop."""
+        (job_id,) = self.send_sync(queue, [(name, args, JobOptions(**options))])
+        return job_id
+
+    async def send(self, queue: str, items: Sequence[Item]) -> list[str]:
+        """Enqueue named jobs with their options, one round trip for every thousand."""
+        jobs = self._new_jobs(queue, items)
+        for start in range(0, len(jobs), BATCH):
+            await self.client().run(producing.enqueue(self.realm, queue, jobs[start : start + BATCH]))
+        return [job.id for job in jobs]
+
+    def send_sync(self, queue: str, items: Sequence[Item]) -> list[str]:
+        """As :meth:`send`, from code without an event loop."""
+        jobs = self._new_jobs(queue, items)
+        for start in range(0, len(jobs), BATCH):
+            self.sync_client().run(producing.enqueue(self.realm, queue, jobs[start : start + BATCH]))
+        return [job.id for job in jobs]
+
+    @staticmethod
+    def _new_jobs(queue: str, items: Iterable[Item]) -> list[NewJob]:
+        check_queue_name(queue)
+        jobs = []
+        for name, args, options in items:
+            if not isinstance(args, Mapping):
+                raise InvalidJob("args", f"{args!r:.80} must be a mapping of argument names to values")
+            body = codec.pack_body(check_job_name(name), dict(args), options)
+            jobs.append(NewJob(options.job_id or codec.new_job_id(), options.priority, options.due(), body))
+        return jobs
+
+    # -- looking
+
+    async def status(self, queue: str) -> QueueStatus:
+        """How a queue is now.
+
+        Raises:
+            Unavailable: Redis gave no answer in time.
+        """
+        return QueueStatus.of(queue, await self.client().run(looking.inspect(self.realm, check_queue_name(queue))))
+
+    def status_sync(self, queue: str) -> QueueStatus:
+        """As :meth:`status`, from code without an event loop."""
+        return QueueStatus.of(queue, self.sync_client().run(looking.inspect(self.realm, check_queue_name(queue))))
+
+    async def job_state(self, queue: str, job_id: str) -> JobView | None:
+        """One job by its id; None where there is none, or no longer."""
+        return await self.client().run(looking.look(self.realm, check_queue_name(queue), job_id))
+
+    def job_state_sync(self, queue: str, job_id: str) -> JobView | None:
+        """As :meth:`job_state`, from code without an event loop."""
+        return self.sync_client().run(looking.look(self.realm, check_queue_name(queue), job_id))
+
+    # -- processing
+
+    def worker(self, settings: WorkerSettings | None = None) -> Worker:
+        """A worker for this fleet's handlers, by the environment where no settings are given.
+
+        Raises:
+            ConfigurationError: there is no queue to serve.
+        """
+        return Worker(self.redis_url, self.realm, self.registry, settings or self.worker_settings())
+
+    def worker_settings(self) -> WorkerSettings:
+        """The settings that the environment gives a worker; where it names no queues, all declared ones are served."""
+        said = self.environment
+        settings = WorkerSettings(
+            queues=said.queues or self.registry.queues(),
+            concurrency=said.concurrency,
+            drain_seconds=said.drain_seconds,
+            pool=said.pool,
+            health_port=said.health_port,
+        )
+        return dataclasses.replace(settings, name=said.worker, id="") if said.worker else settings
+
+    # -- connections
+
+    def client(self) -> AsyncClient:
+        """The client of the running event loop."""
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            client = self._clients[loop] = AsyncClient(self.redis_url)
+        return client
+
+    def sync_client(self) -> SyncClient:
+        """The client of synchronous code; threads share it."""
+        with self._lock:
+            if self._sync is None:
+                self._sync = SyncClient(self.redis_url)
+            return self._sync
+
+    async def close(self) -> None:
+        """Give back the connections of the running event loop and of synchronous code. May be called twice."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.close()
+        self.close_sync()
+
+    def close_sync(self) -> None:
+        """Give back the connections of synchronous code. May be called twice."""
+        with self._lock:
+            client, self._sync = self._sync, None
+        if client is not None:
+            client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"Fleet({public_url(self.redis_url)!r}, realm={self.realm!r})"

@@ -1,0 +1,95 @@
+"""A declared job in the hands of whoever enqueues it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack
+
+from jobfleet.options import JobOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from jobfleet.fleet import Fleet
+    from jobfleet.handlers import Handler
+    from jobfleet.retry import Backoff
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Options(TypedDict, total=False):
+    """What may differ from one job to the next; see :class:`jobfleet.options.JobOptions`."""
+
+    priority: int
+    delay: float
+    run_at: datetime | None
+    attempts: int
+    backoff: Backoff
+    timeout: float | None
+    job_id: str | None
+
+
+class Job(Generic[P, R]):
+    """What ``@fleet.job`` makes of a function: call it and it runs here; enqueue it and a worker runs it.
+
+    Every enqueue returns after Redis has the job, and gives the job's id.
+
+    Raises (from every enqueue):
+        InvalidJob: an argument or option is wrong; nothing was sent.
+        Unavailable: Redis gave no answer in time; the job may or may not have been accepted.
+    """
+
+    def __init__(self, fleet: Fleet, handler: Handler, function: Callable[P, R], options: JobOptions) -> None:
+        self._fleet = fleet
+        self._handler = handler
+        self._function = function
+        self._options = options
+        self.__doc__ = function.__doc__
+        self.__wrapped__ = function
+
+    @property
+    def name(self) -> str:
+        """The job's name in its queue."""
+        return self._handler.name
+
+    @property
+    def queue(self) -> str:
+        """The queue it goes to."""
+        return self._handler.queue
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now, without a queue."""
+        return self._function(*args, **kwargs)
+
+    def options(self, **changes: Unpack[Options]) -> Job[P, R]:
+        """The same job with other options: ``await job.options(priority=1, delay=30).enqueue(...)``."""
+        if changes.get("run_at") is not None:
+            changes.setdefault("delay", 0.0)
+        return Job(self._fleet, self._handler, self._function, dataclasses.replace(self._options, **changes))
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Enqueue one job."""
+        (job_id,) = await self._fleet.send(self.queue, [self._item(args, kwargs)])
+        return job_id
+
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Enqueue one job, from code without an event loop."""
+        (job_id,) = self._fleet.send_sync(self.queue, [self._item(args, kwargs)])
+        return job_id
+
+    async def enqueue_many(self, calls: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Enqueue many, a thousand a round trip; each call is its arguments by name. All are checked first."""
+        return await self._fleet.send(self.queue, [self._item((), dict(call)) for call in calls])
+
+    def enqueue_many_sync(self, calls: Iterable[Mapping[str, Any]]) -> list[str]:
+        """As :meth:`enqueue_many`, from code without an event loop."""
+        return self._fleet.send_sync(self.queue, [self._item((), dict(call)) for call in calls])
+
+    def _item(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, dict[str, Any], JobOptions]:
+        return self.name, self._handler.arguments.pack(args, kwargs), self._options
+
+    def __repr__(self) -> str:
+        return f"<Job {self.name!r} in queue {self.queue!r}>"

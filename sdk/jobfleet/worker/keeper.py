@@ -1,0 +1,79 @@
+"""Keeps the leases: a thread with a connection of its own, which no handler and no blocked event loop can hold up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from jobfleet import codec
+from jobfleet.clients.blocking import SyncClient
+from jobfleet.clients.patience import Patience
+from jobfleet.errors import JobfleetError
+from jobfleet.scripts.processing import heartbeat, reclaim
+from jobfleet.worker.lane import Lane
+from jobfleet.worker.settings import WorkerSettings
+
+log = logging.getLogger("jobfleet.worker")
+
+BEATS_PER_LEASE = 3
+
+
+class Keeper:
+    """Renews the lease on every lane's queue, compares notes with the lane, and reclaims from workers that died.
+
+    For one lease after trouble with Redis nothing is reclaimed, since live workers could not renew theirs either.
+    """
+
+    def __init__(self, url: str, lanes: Sequence[Lane], settings: WorkerSettings) -> None:
+        self._lanes = lanes
+        self._settings = settings
+        self._period = settings.lease_ms / 1000 / BEATS_PER_LEASE
+        self._client = SyncClient(url, Patience(total=self._period / 2), answer_seconds=max(0.5, self._period / 2))
+        self._info = codec.pack_info(settings.name, settings.pool, settings.concurrency)
+        self._loop = asyncio.get_running_loop()
+        self._ended = threading.Event()
+        self._trouble_until = 0.0
+        self._thread = threading.Thread(target=self._run, name="jobfleet-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat; the first beat is at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and wait for it. May be called twice."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._client.close()
+
+    def _run(self) -> None:
+        while True:
+            begun = time.monotonic()
+            for lane in self._lanes:
+                try:
+                    self._beat(lane)
+                except JobfleetError as error:
+                    self._trouble_until = time.monotonic() + self._settings.lease_ms / 1000
+                    log.warning("a heartbeat failed: %s", error, extra={"queue": lane.queue})
+            if self._ended.wait(max(0.05, self._period - (time.monotonic() - begun))):
+                return
+
+    def _beat(self, lane: Lane) -> None:
+        believed = lane.held()
+        pulse = self._client.run(
+            heartbeat(lane.realm, lane.queue, self._settings.id, self._info, lease_ms=self._settings.lease_ms)
+        )
+        self._loop.call_soon_threadsafe(lane.compare, believed, pulse)
+        if time.monotonic() < self._trouble_until:
+            return
+        for peer in pulse.overdue:
+            if peer != self._settings.id:
+                taken = self._client.run(reclaim(lane.realm, lane.queue, peer, known_dead=False))
+                if taken >= 0:
+                    log.warning(
+                        "a worker's lease ended, its jobs go back to the queue",
+                        extra={"queue": lane.queue, "worker": peer, "jobs": taken},
+                    )

@@ -1,0 +1,145 @@
+"""Starts a worker's parts, stops them in the right order, and answers to signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from jobfleet.clients.asynchronous import AsyncClient
+from jobfleet.worker.execution import Execution
+from jobfleet.worker.health import Health
+from jobfleet.worker.keeper import Keeper
+from jobfleet.worker.lane import Lane
+from jobfleet.worker.settings import WorkerSettings
+from jobfleet.worker.slots import Slots
+
+if TYPE_CHECKING:
+    from jobfleet.handlers import Registry
+
+log = logging.getLogger("jobfleet.worker")
+
+
+async def _all(tasks: list[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*tasks)
+
+
+LAST_WORDS_SECONDS = 10.0
+"""How long the last outcomes may take to reach Redis; after that the end of the lease gives the jobs back."""
+
+
+class Worker:
+    """One worker process.
+
+    :meth:`run` serves until :meth:`stop`; then running jobs have ``drain_seconds`` to end, and the rest go back to the
+    queue unfailed. A second :meth:`stop` hands them back at once.
+    """
+
+    def __init__(self, url: str, realm: str, registry: Registry, settings: WorkerSettings) -> None:
+        self._url, self._realm = url, realm
+        self._registry = registry
+        self.settings = settings
+        self._stops = 0
+        self._told = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self.started = asyncio.Event()
+        self._lanes: list[Lane] = []
+
+    def stop(self) -> None:
+        """Ask the worker to end; again: at once."""
+        self._stops += 1
+        for lane in self._lanes:
+            lane.stop()
+        self._told.set()
+        if self._stops > 1:
+            self._hurry.set()
+
+    async def run(self) -> None:
+        """Serve until told to stop and everything is handed in or back.
+
+        Raises:
+            ConfigurationError: the health port cannot be opened.
+        """
+        settings = self.settings
+        client = AsyncClient(self._url)
+        execution = Execution(self._registry, settings.concurrency)
+        slots = Slots(settings.concurrency)
+        self._lanes = lanes = [
+            Lane(self._realm, queue, client, settings, slots, execution) for queue in settings.queues
+        ]
+        keeper = Keeper(self._url, lanes, settings)
+        health = Health(settings.health_port, lanes, settings.stall_seconds)
+        if self._stops:
+            for lane in lanes:
+                lane.stop()
+        loops = [asyncio.create_task(lane.run(), name=f"lane {lane.queue}") for lane in lanes]
+        keeper.start()
+        log.info(
+            "worker started",
+            extra={"worker": settings.id, "queues": ",".join(settings.queues), "slots": settings.concurrency},
+        )
+        self.started.set()
+        try:
+            with self._signals():
+                await self._serve(loops)
+                health.ending = True
+                await self._drain(lanes, loops)
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await asyncio.to_thread(keeper.stop)
+            execution.close()
+            health.stop()
+            await client.close()
+            log.info("worker ended", extra={"worker": settings.id})
+
+    async def _serve(self, loops: list[asyncio.Task[None]]) -> None:
+        told = asyncio.create_task(self._told.wait())
+        try:
+            done, _ = await asyncio.wait({told, *loops}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
+        for task in done - {told}:
+            task.result()  # a claim loop ends by itself only through a defect: let it be seen
+
+    async def _drain(self, lanes: list[Lane], loops: list[asyncio.Task[None]]) -> None:
+        running = sum(len(lane.held()) for lane in lanes)
+        log.info("worker is ending", extra={"running": running, "drain_seconds": self.settings.drain_seconds})
+        hurry = asyncio.create_task(self._hurry.wait())
+        everything = asyncio.create_task(_all(loops))
+        either: set[asyncio.Task[Any]] = {hurry, everything}
+        try:
+            await asyncio.wait(either, timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not everything.done():
+                left = sum(len(lane.held()) for lane in lanes)
+                why = "the worker was told twice" if self._hurry.is_set() else "the drain time is over"
+                log.warning("running jobs go back to the queue", extra={"jobs": left, "why": why})
+                for lane in lanes:
+                    lane.hand_back()
+                await asyncio.wait({everything}, timeout=LAST_WORDS_SECONDS)
+            if everything.done():
+                everything.result()
+            else:
+                log.error("Redis did not take the last outcomes; the end of the lease will give the jobs back")
+        finally:
+            hurry.cancel()
+            everything.cancel()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Let SIGTERM and SIGINT stop the worker, where this is the main thread of a program that may."""
+        loop = asyncio.get_running_loop()
+        caught = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, self.stop)
+                caught.append(number)
+        try:
+            yield
+        finally:
+            for number in caught:
+                loop.remove_signal_handler(number)

@@ -1,0 +1,127 @@
+"""Bad input gets a sentence that names the field, and nothing is sent: these fleets have no Redis to send to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobfleet import ConfigurationError, Fleet, InvalidJob, JobOptions, WorkerSettings
+from jobfleet.environment import Environment
+from jobfleet.options import check_job_name, check_queue_name
+
+FLEET = Fleet("redis://127.0.0.1:1/0")
+
+
+@FLEET.job(queue="photos")
+async def process(photo_id: str, sizes: list[int], *, label: str = "") -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "says"),
+    [
+        ({"priority": 0}, "priority", "from 1 to 10"),
+        ({"priority": 11}, "priority", "from 1 to 10"),
+        ({"priority": True}, "priority", "whole number"),
+        ({"priority": 2.5}, "priority", "whole number"),
+        ({"attempts": 0}, "attempts", "from 1 to 100"),
+        ({"delay": -1}, "delay", "seconds from 0"),
+        ({"delay": float("nan")}, "delay", "seconds from 0"),
+        ({"delay": "1h"}, "delay", "seconds from 0"),
+        ({"timeout": 0}, "timeout", "seconds from 0.001"),
+        ({"run_at": datetime(2030, 1, 1)}, "run_at", "no time zone"),  # noqa: DTZ001 - the point
+        ({"run_at": datetime(2030, 1, 1, tzinfo=UTC), "delay": 5}, "run_at", "not both"),
+        ({"run_at": datetime.now(UTC) + timedelta(days=40_000)}, "run_at", "ten years"),
+        ({"job_id": "a b"}, "job_id", "without spaces"),
+        ({"job_id": ""}, "job_id", "1 to 128"),
+        ({"job_id": "x" * 129}, "job_id", "1 to 128"),
+    ],
+)
+def test_a_wrong_option_is_named(options: dict[str, Any], field: str, says: str) -> None:
+    with pytest.raises(InvalidJob, match=says) as caught:
+        JobOptions(**options)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "field"),
+    [
+        ({}, "args.photo_id"),
+        ({"photo_id": "1"}, "args.sizes"),
+        ({"photo_id": "1", "sizes": ["wide"]}, "args.sizes.0"),
+        ({"photo_id": "1", "sizes": [1], "colour": "red"}, "args.colour"),
+    ],
+)
+async def test_a_wrong_argument_is_named_before_anything_is_sent(kwargs: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidJob) as caught:
+        await process.enqueue(**kwargs)
+    assert caught.value.field == field
+    with pytest.raises(InvalidJob):
+        process.enqueue_many_sync([{"photo_id": "1", "sizes": [1]}, kwargs])
+
+
+@pytest.mark.parametrize("name", ["", "Photos", "-a", "a-", "a" * 64, "a_b", "a/b", "a{b}", None, 7])
+def test_a_queue_name_that_is_none_is_refused(name: object) -> None:
+    with pytest.raises(InvalidJob, match="queue"):
+        check_queue_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "1st", "a b", "a" * 129, "a:b", None])
+def test_a_job_name_that_is_none_is_refused(name: object) -> None:
+    with pytest.raises(InvalidJob, match="name"):
+        check_job_name(name)
+
+
+def test_a_name_is_taken_once_in_a_queue() -> None:
+    with pytest.raises(ConfigurationError, match="has a handler named 'process' already"):
+
+        @FLEET.job(queue="photos", name="process")
+        async def other() -> None: ...
+
+
+def test_a_handler_whose_parameters_have_no_names_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="must have a name"):
+
+        @FLEET.job(queue="photos")
+        async def anything(*args: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"JOBFLEET_CONCURRENCY": "many"}, "JOBFLEET_CONCURRENCY: 'many' must be a whole number from 1"),
+        ({"JOBFLEET_CONCURRENCY": "0"}, "from 1 to 10000"),
+        ({"JOBFLEET_DRAIN_SECONDS": "-1"}, "JOBFLEET_DRAIN_SECONDS"),
+        ({"JOBFLEET_HEALTH_PORT": "70000"}, "JOBFLEET_HEALTH_PORT"),
+        ({"JOBFLEET_QUEUES": "photos,No Queue"}, "JOBFLEET_QUEUES: queue: 'No Queue'"),
+    ],
+)
+def test_a_wrong_variable_of_the_environment_is_named(variables: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        Environment.read(variables)
+
+
+def test_an_environment_is_read_whole() -> None:
+    read = Environment.read(
+        {
+            "JOBFLEET_REDIS_URL": "redis://r:1/2", "JOBFLEET_REALM": "shop", "JOBFLEET_QUEUES": "a, b,",
+            "JOBFLEET_CONCURRENCY": "4", "JOBFLEET_WORKER": "pod-1", "JOBFLEET_POOL": "p",
+            "JOBFLEET_DRAIN_SECONDS": "7", "JOBFLEET_HEALTH_PORT": "8081",
+        }
+    )  # fmt: skip
+    assert read == Environment("redis://r:1/2", "shop", ("a", "b"), 4, "pod-1", "p", 7, 8081)
+
+
+def test_a_url_that_is_none_of_redis_is_refused_without_showing_its_password() -> None:
+    with pytest.raises(ConfigurationError, match="must begin with redis://") as caught:
+        Fleet("http://user:secret@host/")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"), [({"queues": ()}, "at least one queue"), ({"concurrency": 0}, "at least 1")]
+)
+def test_wrong_settings_of_a_worker_are_named(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        WorkerSettings(**{"queues": ("a",), **settings})

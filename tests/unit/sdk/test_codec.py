@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import struct
+import threading
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobfleet import codec
+from jobfleet.errors import InvalidJob
+from jobfleet.job import Failure
+from jobfleet.options import JobOptions
+from jobfleet.retry import Backoff
+from jobfleet.states import State
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(), plain, max_size=4))
+def test_arguments_come_back_as_they_went(args: dict[str, Any]) -> None:
+    body = codec.unpack_body(codec.pack_body("job", args, JobOptions()))
+    assert (body.name, body.args) == ("job", args)
+
+
+def test_options_travel_and_defaults_cost_nothing() -> None:
+    plain_body = codec.pack_body("job", {}, JobOptions())
+    assert len(plain_body) < 12
+    options = JobOptions(attempts=7, timeout=1.5, backoff=Backoff("fixed", 2, 3, 0))
+    body = codec.unpack_body(codec.pack_body("job", {}, options))
+    assert (body.attempts, body.timeout, body.backoff) == (7, 1.5, options.backoff)
+
+
+def test_dates_ids_and_paths_travel() -> None:
+    args = {"at": datetime(2026, 1, 2, tzinfo=UTC), "id": UUID(int=7), "path": PurePosixPath("/a/b")}
+    body = codec.unpack_body(codec.pack_body("job", args, JobOptions()))
+    assert body.args == {"at": args["at"], "id": str(args["id"]), "path": "/a/b"}
+
+
+@pytest.mark.parametrize(
+    ("args", "field"),
+    [({"ok": 1, "bad": object()}, "args.bad"), ({"n": 2**70}, "args.n"), ({3: 1}, "args"), ({"f": print}, "args.f")],
+)
+def test_an_argument_that_cannot_travel_is_named(args: dict[Any, Any], field: str) -> None:
+    with pytest.raises(InvalidJob) as caught:
+        codec.pack_body("job", args, JobOptions())
+    assert caught.value.field == field
+
+
+def test_a_record_is_read_as_the_scripts_write_it() -> None:
+    header = struct.pack(">BB", ord("A"), 3) + (258).to_bytes(3, "big") + bytes([2, 1])
+    header += b"".join(n.to_bytes(6, "big") for n in (1_700_000_000_001, 1_700_000_000_002, 1_700_000_000_003))
+    assert len(header) == codec.HEADER_BYTES
+    record = header + codec.pack_body("job", {"n": 1}, JobOptions())
+    view = codec.view("q", "id", record, codec.pack_result([1]), codec.pack_failure(Failure("E", "why")))
+    assert (view.state, view.priority, view.attempt, view.failures, view.lost) == (State.ACTIVE, 3, 258, 2, 1)
+    assert (view.enqueued_ms, view.since_ms, view.started_ms) == (
+        1_700_000_000_001,
+        1_700_000_000_002,
+        1_700_000_000_003,
+    )
+    assert view.result == [1]
+    assert view.error is not None
+    assert view.error.message == "why"
+
+
+def test_a_failure_is_cut_to_its_limits() -> None:
+    failure = codec.unpack_failure(codec.pack_failure(Failure("E", "m" * 9_000, "t" * 20_000 + "end")))
+    assert failure is not None
+    assert (len(failure.message), len(failure.traceback)) == (codec.MAX_MESSAGE, codec.MAX_TRACEBACK)
+    assert failure.traceback.endswith("end")
+
+
+def test_ids_are_unique_across_threads_and_sort_by_time() -> None:
+    found: list[list[str]] = [[] for _ in range(4)]
+
+    def draw(into: list[str]) -> None:
+        into.extend(codec.new_job_id() for _ in range(5_000))
+
+    threads = [threading.Thread(target=draw, args=(into,)) for into in found]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ids = [job_id for into in found for job_id in into]
+    assert len(set(ids)) == len(ids)
+    assert all(len(job_id) == 18 for job_id in ids)
+    assert codec.new_job_id()[:4] >= ids[0][:4]
