@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     kubeconfig = commands.add_parser("kubeconfig", help="print the path of a cluster's kubeconfig")
     down = commands.add_parser("down", help="take a cluster down, and a private engine with the last one")
     status = commands.add_parser("status", help="say what runs")
+    down.add_argument("--all", action="store_true", help="every cluster")
     for command in (up, load, kubeconfig, down, status):
         _name(command, "jobfleet")
     build = commands.add_parser("build", help="build an image from a Dockerfile; prints the path of its archive")
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     api = commands.add_parser("api", help="an API server with its controllers, without nodes: ready in seconds")
     api.add_argument("action", choices=("up", "down", "kubeconfig"))
     _name(api, "api")
+    commands.add_parser("forget", help="remove everything that is cached; no cluster may be up")
     path = commands.add_parser("path", help="where a program is; it is built first if need be")
     path.add_argument("program", choices=toolchain.PROGRAMS)
     return top
@@ -86,7 +88,7 @@ def _run(arguments: argparse.Namespace) -> None:
             clusters.require_up(Cluster(arguments.name))
             print(Cluster(arguments.name).kubeconfig)
         case "down":
-            clusters.down(Cluster(arguments.name))
+            clusters.down_all() if arguments.all else clusters.down(Cluster(arguments.name))
         case "status":
             print(clusters.status(Cluster(arguments.name)))
         case "build":
@@ -99,6 +101,8 @@ def _run(arguments: argparse.Namespace) -> None:
             print(base_images.built(base_images.REDIS))
         case "api":
             _api(arguments.action, arguments.name)
+        case "forget":
+            clusters.forget()
         case "path":
             print(toolchain.program(arguments.program))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import archive, cache, commands, engine_choice, node_choice, private_engine, toolchain
+from . import archive, cache, commands, current_context, engine_choice, node_choice, private_engine, toolchain
 from .engine import Engine, EngineKind
 from .errors import ClusterToolError
 from .progress import say, step
@@ -50,6 +50,10 @@ def up(cluster: Cluster, workers: int = WORKERS) -> None:
     with cache.lock(f"cluster-{cluster.name}"):
         with cache.lock("clusters"):  # from here on no `down` of another cluster ends the engine
             cluster.folder.mkdir(parents=True, exist_ok=True)
+        if current_context.wished():
+            current_context.adopt(cluster.folder, cluster.kubeconfig)
+            return
+        current_context.forget(cluster.folder, cluster.kubeconfig)
         engine = engine_choice.find()
         names = nodes(engine, cluster)
         if len(names) == workers + 1 and _answers(cluster):
@@ -71,6 +75,10 @@ def load(cluster: Cluster, archives: Sequence[Path]) -> None:
     Raises:
         ClusterToolError: the cluster is not up, or a file is no image archive.
     """
+    require_up(cluster)
+    if context := current_context.name_in(cluster.folder):
+        current_context.load(context, archives)
+        return
     engine = _engine_of(cluster)
     for path in archives:
         wanted = archive.contents(path)
@@ -85,7 +93,8 @@ def load(cluster: Cluster, archives: Sequence[Path]) -> None:
 def down(cluster: Cluster) -> None:
     """Takes a cluster down, and the private engine with the last one; taking it down twice is fine."""
     with cache.lock(f"cluster-{cluster.name}"):
-        engine = _present_engine()
+        ours = current_context.name_in(cluster.folder) is None
+        engine = _present_engine() if ours else None
         if engine is not None and nodes(engine, cluster):
             with step(f"delete cluster {cluster.name}"):
                 _delete(engine, cluster)
@@ -93,6 +102,25 @@ def down(cluster: Cluster) -> None:
         with cache.lock("clusters"):
             if not names():
                 private_engine.end()
+
+
+def down_all() -> None:
+    """Takes every cluster down, and the private engine in any case."""
+    for name in names():
+        down(Cluster(name))
+    private_engine.end()
+
+
+def forget() -> None:
+    """Removes everything that is cached.
+
+    Raises:
+        ClusterToolError: a cluster is up.
+    """
+    if there := names():
+        raise ClusterToolError(f"{', '.join(there)} still up; take it down first: `down --all`")
+    private_engine.end()
+    cache.remove(cache.root())
 
 
 def names() -> list[str]:
@@ -109,6 +137,8 @@ def nodes(engine: Engine, cluster: Cluster) -> list[str]:
 
 def status(cluster: Cluster) -> str:
     """A few lines on the cluster for the user."""
+    if context := current_context.name_in(cluster.folder):
+        return f"{cluster.name} is your context {context}\nexport KUBECONFIG={cluster.kubeconfig}"
     engine = _present_engine()
     there = nodes(engine, cluster) if engine is not None else []
     if engine is None or not there:
@@ -138,7 +168,6 @@ def topology(workers: int) -> str:
 
 
 def _engine_of(cluster: Cluster) -> Engine:
-    require_up(cluster)
     engine = _present_engine()
     if engine is None:
         raise ClusterToolError(f"the engine of cluster {cluster.name} does not run; use `up --name {cluster.name}`")
