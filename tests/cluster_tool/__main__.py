@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _name(command: argparse.ArgumentParser, default: str) -> None:
-    command.add_argument("--name", default=default, help="which one, where there are several (default: %(default)s)")
+    command.add_argument(
+        "--name", type=_dns_label, default=default, help="which one, where there are several (default: %(default)s)"
+    )
 
 
 def _count(word: str) -> int:
@@ -57,6 +60,12 @@ def _count(word: str) -> int:
     if not 0 <= number <= MOST_WORKERS:
         raise argparse.ArgumentTypeError(f"{number} is not between 0 and {MOST_WORKERS}")
     return number
+
+
+def _dns_label(word: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", word):
+        raise argparse.ArgumentTypeError(f"{word!r} is no name: use up to 40 of a-z, 0-9 and -")
+    return word
 
 
 def _build_argument(word: str) -> tuple[str, str]:
