@@ -38,8 +38,9 @@ class Keeper:
         self._trouble_until = 0.0
         self._thread = threading.Thread(target=self._run, name="jobfleet-keeper", daemon=True)
 
-    def start(self) -> None:
-        """Begin to beat; the first beat is at once."""
+    async def start(self) -> None:
+        """Begin to beat. The first beat is over when this returns: no job is claimed by a worker that nobody knows."""
+        await asyncio.to_thread(self._round)
         self._thread.start()
 
     def stop(self) -> None:
@@ -50,16 +51,19 @@ class Keeper:
         self._client.close()
 
     def _run(self) -> None:
-        while True:
+        wait = self._period
+        while not self._ended.wait(wait):
             begun = time.monotonic()
-            for lane in self._lanes:
-                try:
-                    self._beat(lane)
-                except JobfleetError as error:
-                    self._trouble_until = time.monotonic() + self._settings.lease_ms / 1000
-                    log.warning("a heartbeat failed: %s", error, extra={"queue": lane.queue})
-            if self._ended.wait(max(0.05, self._period - (time.monotonic() - begun))):
-                return
+            self._round()
+            wait = max(0.05, self._period - (time.monotonic() - begun))
+
+    def _round(self) -> None:
+        for lane in self._lanes:
+            try:
+                self._beat(lane)
+            except JobfleetError as error:
+                self._trouble_until = time.monotonic() + self._settings.lease_ms / 1000
+                log.warning("a heartbeat failed: %s", error, extra={"queue": lane.queue})
 
     def _beat(self, lane: Lane) -> None:
         believed = lane.held()

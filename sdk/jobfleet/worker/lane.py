@@ -71,7 +71,6 @@ class Lane:
                     await self._rest()
         finally:
             await self._end(listener)
-        await self._retire()
 
     def _can_claim(self) -> bool:
         return self._more and self._hold is Hold.NONE and not self._stopping and self._slots.free > 0
@@ -243,6 +242,7 @@ class Lane:
             attempt.withdraw()
         self._stir.set()
 
-    async def _retire(self) -> None:
+    async def retire(self) -> None:
+        """Take this worker off the queue's list, if nothing is held; never raises."""
         with contextlib.suppress(JobfleetError):  # then the end of the lease does it
             await self._client.run(retire(self.realm, self.queue, self._settings.id))

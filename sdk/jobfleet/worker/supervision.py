@@ -67,35 +67,32 @@ class Worker:
         client = AsyncClient(self._url)
         execution = Execution(self._registry, settings.concurrency)
         slots = Slots(settings.concurrency)
-        self._lanes = lanes = [
-            Lane(self._realm, queue, client, settings, slots, execution) for queue in settings.queues
-        ]
-        keeper = Keeper(self._url, lanes, settings)
-        health = Health(settings.health_port, lanes, settings.stall_seconds)
-        if self._stops:
-            for lane in lanes:
-                lane.stop()
-        loops = [asyncio.create_task(lane.run(), name=f"lane {lane.queue}") for lane in lanes]
-        keeper.start()
-        log.info(
-            "worker started",
-            extra={"worker": settings.id, "queues": ",".join(settings.queues), "slots": settings.concurrency},
-        )
-        self.started.set()
-        try:
-            with self._signals():
+        self._lanes = [Lane(self._realm, queue, client, settings, slots, execution) for queue in settings.queues]
+        health = Health(settings.health_port, self._lanes, settings.stall_seconds)
+        keeper = Keeper(self._url, self._lanes, settings)
+        loops: list[asyncio.Task[None]] = []
+        with self._signals():
+            try:
+                await keeper.start()
+                loops += [asyncio.create_task(lane.run(), name=f"lane {lane.queue}") for lane in self._lanes]
+                log.info(
+                    "worker started",
+                    extra={"worker": settings.id, "queues": ",".join(settings.queues), "slots": settings.concurrency},
+                )
+                self.started.set()
                 await self._serve(loops)
                 health.ending = True
-                await self._drain(lanes, loops)
-        finally:
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
-            await asyncio.to_thread(keeper.stop)
-            execution.close()
-            health.stop()
-            await client.close()
-            log.info("worker ended", extra={"worker": settings.id})
+                await self._drain(loops)
+            finally:
+                for loop in loops:
+                    loop.cancel()
+                await asyncio.gather(*loops, return_exceptions=True)
+                await asyncio.to_thread(keeper.stop)
+                await asyncio.gather(*(lane.retire() for lane in self._lanes))  # after the last heartbeat
+                execution.close()
+                health.stop()
+                await client.close()
+                log.info("worker ended", extra={"worker": settings.id})
 
     async def _serve(self, loops: list[asyncio.Task[None]]) -> None:
         told = asyncio.create_task(self._told.wait())
@@ -106,8 +103,10 @@ class Worker:
         for task in done - {told}:
             task.result()  # a claim loop ends by itself only through a defect: let it be seen
 
-    async def _drain(self, lanes: list[Lane], loops: list[asyncio.Task[None]]) -> None:
-        running = sum(len(lane.held()) for lane in lanes)
+    async def _drain(self, loops: list[asyncio.Task[None]]) -> None:
+        for lane in self._lanes:
+            lane.stop()
+        running = sum(len(lane.held()) for lane in self._lanes)
         log.info("worker is ending", extra={"running": running, "drain_seconds": self.settings.drain_seconds})
         hurry = asyncio.create_task(self._hurry.wait())
         everything = asyncio.create_task(_all(loops))
@@ -115,10 +114,10 @@ class Worker:
         try:
             await asyncio.wait(either, timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
             if not everything.done():
-                left = sum(len(lane.held()) for lane in lanes)
+                left = sum(len(lane.held()) for lane in self._lanes)
                 why = "the worker was told twice" if self._hurry.is_set() else "the drain time is over"
                 log.warning("running jobs go back to the queue", extra={"jobs": left, "why": why})
-                for lane in lanes:
+                for lane in self._lanes:
                     lane.hand_back()
                 await asyncio.wait({everything}, timeout=LAST_WORDS_SECONDS)
             if everything.done():

@@ -8,16 +8,22 @@
 -- ARGV[1] worker
 -- ARGV[2] lease     ms from now
 -- ARGV[3] info      bytes: name, pool, slots, packed by the worker
+-- Where its own lease had ended, it is told of no others': whatever held it up may have held them up too.
 -- returns {draining (0|1), {id, attempt, ...} held by this worker, {worker whose lease ended, ...} at most ten}
 --@include _record
 local workers, info, draining, busy, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local worker = ARGV[1]
 local now = now_ms()
+local lease = redis.call('ZSCORE', workers, worker)
+local overdue = {}
+if not lease or tonumber(lease) > now then
+  overdue = redis.call('ZRANGEBYSCORE', workers, '-inf', now, 'LIMIT', 0, 10)
+end
 redis.call('ZADD', workers, now + tonumber(ARGV[2]), worker)
 redis.call('HSET', info, worker, ARGV[3])
 redis.call('HSET', busy, worker, redis.call('HLEN', active))
 return {
   redis.call('SISMEMBER', draining, worker),
   redis.call('HGETALL', active),
-  redis.call('ZRANGEBYSCORE', workers, '-inf', now, 'LIMIT', 0, 10),
+  overdue,
 }

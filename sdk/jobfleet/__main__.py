@@ -1,0 +1,5 @@
+"""``python -m jobfleet`` is ``jobfleet``."""
+
+from jobfleet.cli import main
+
+main()

@@ -1,0 +1,148 @@
+"""Redis goes away and comes back, and work goes on without a restart: on a Redis of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster_tool import ports
+from fixtures.redis_server import ask
+from fixtures.requirement import lacking
+from jobfleet import Fleet, State, WorkerSettings
+
+QUEUE = "photos"
+
+
+class OwnRedis:
+    """A redis-server that keeps every write, and that can be killed, started again and stopped for a while."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        (self.port,) = ports.free_ports(1)
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+        self._command += ["--appendonly", "yes", "--appendfsync", "always"]
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while ask(self.port, "PING") != "+PONG":
+            assert time.monotonic() < deadline, "redis-server does not answer"
+            time.sleep(0.02)
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    program = shutil.which("redis-server")
+    if program is None:
+        lacking("redis-server is missing; install it with: apt-get install redis-server")
+    server = OwnRedis(program, tmp_path)
+    yield server
+    server.signal(signal.SIGCONT)
+    server.kill()
+
+
+@pytest.fixture
+async def fleet(own_redis: OwnRedis) -> AsyncIterator[Fleet]:
+    async with Fleet(own_redis.url) as fleet:
+        yield fleet
+
+
+async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        await asyncio.sleep(0.02)
+
+
+async def test_work_goes_on_after_redis_was_killed_and_started_again(fleet: Fleet, own_redis: OwnRedis) -> None:
+    runs: list[int] = []
+
+    @fleet.job(queue=QUEUE)
+    async def note(n: int) -> None:
+        runs.append(n)
+        await asyncio.sleep(0.005)
+
+    worker = fleet.worker(WorkerSettings(queues=(QUEUE,), concurrency=5, lease_ms=2_000))
+    serving = asyncio.create_task(worker.run())
+    accepted: set[str] = set()
+
+    async def produce() -> None:
+        for n in range(200):
+            accepted.add(await note.enqueue(n=n))
+
+    async def half() -> bool:
+        return len(runs) >= 60
+
+    async def all_done() -> bool:
+        return (await fleet.status(QUEUE)).completed_total >= 200
+
+    producing = asyncio.create_task(produce())
+    await until(half)
+    await asyncio.to_thread(own_redis.kill)
+    await asyncio.to_thread(own_redis.start)
+    await producing
+    await until(all_done)
+    worker.stop()
+    await serving
+    assert len(accepted) == 200
+    assert set(runs) == set(range(200))
+    status = await fleet.status(QUEUE)
+    assert (status.waiting, status.active, status.delayed, status.failed, status.completed) == (0, 0, 0, 0, 200)
+
+
+async def test_an_outage_longer_than_the_lease_takes_no_job_from_a_live_worker(
+    fleet: Fleet, own_redis: OwnRedis
+) -> None:
+    begun = [asyncio.Event(), asyncio.Event()]
+    go_on = asyncio.Event()
+
+    @fleet.job(queue=QUEUE)
+    async def hold(n: int) -> None:
+        begun[n].set()
+        await go_on.wait()
+
+    ids = await hold.enqueue_many([{"n": 0}, {"n": 1}])
+    workers = [fleet.worker(WorkerSettings(queues=(QUEUE,), concurrency=1, lease_ms=2_000)) for _ in range(2)]
+    serving = [asyncio.create_task(worker.run()) for worker in workers]
+    await asyncio.gather(*(event.wait() for event in begun))
+    own_redis.signal(signal.SIGSTOP)
+    stopped_at = time.monotonic()
+
+    async def lease_is_over() -> bool:
+        return time.monotonic() - stopped_at > 3.0
+
+    await until(lease_is_over)
+    own_redis.signal(signal.SIGCONT)
+
+    async def renewed() -> bool:
+        return sum(worker.alive for worker in (await fleet.status(QUEUE)).workers) == 2
+
+    await until(renewed)
+    go_on.set()
+    for job_id in ids:
+
+        async def done(job_id: str = job_id) -> bool:
+            view = await fleet.job_state(QUEUE, job_id)
+            return view is not None and view.state is State.COMPLETED and (view.attempt, view.lost) == (1, 0)
+
+        await until(done)
+    for worker in workers:
+        worker.stop()
+    await asyncio.gather(*serving)
