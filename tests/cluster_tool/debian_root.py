@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import cache, commands, packages, versions
+from . import cache, commands, mounts, packages, versions
 from .errors import MissingPartError
 from .progress import step
 
@@ -54,7 +54,7 @@ def _make(draft: Path, name: str, include: Sequence[str]) -> None:
         raise MissingPartError("the right to make a Debian root (debootstrap needs root)", "run this as root")
     packages.need("debootstrap")
     folder = draft.with_suffix(".root")
-    cache.remove(folder)
+    _discard(folder)
     downloads = cache.folder("debs")
     options = ["--variant=minbase", f"--cache-dir={downloads}", f"--include={','.join(include)}"]
     try:
@@ -63,7 +63,13 @@ def _make(draft: Path, name: str, include: Sequence[str]) -> None:
         slim(folder)
         pack(folder, draft)
     finally:
-        cache.remove(folder)
+        _discard(folder)
+
+
+def _discard(folder: Path) -> None:
+    """Removes a root, also one that a killed debootstrap left with its mounts."""
+    mounts.release(folder)
+    cache.remove(folder)
 
 
 def slim(folder: Path) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
+import os
 from pathlib import Path
 
-from . import cache, commands, packages, processes
+from . import cache, commands, mounts, packages, processes
 from .engine import Engine, EngineKind
 from .errors import ClusterToolError
 from .progress import step
@@ -27,6 +27,10 @@ SYS_RESOURCE = 24
 """The number of the capability CAP_SYS_RESOURCE."""
 
 RUNTIME = Path(__file__).parent / "node" / "runc-without-sys-resource"
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+ORPHAN_SECONDS = 3.0
+"""How long the orphans of a killed daemon get before SIGKILL."""
+
 BUILT_IN_NETWORKS = frozenset({"bridge", "host", "none"})
 
 
@@ -156,19 +160,23 @@ def _remove_containers_and_networks() -> None:
 
 
 def _clear() -> None:
-    """Takes away what a daemon leaves behind, also one that was killed: mounts, control groups, its folder."""
-    run, data = run_folder(), data_folder()
-    for mount in reversed(_mounts_below(run, data)):
-        with contextlib.suppress(ClusterToolError):
-            commands.run(["umount", "--lazy", mount])
-    for group in Path("/sys/fs/cgroup").glob(f"**/{run.name}"):
+    """Takes away what a daemon leaves, also one that was killed: processes, mounts, control groups, its folder."""
+    run = run_folder()
+    groups = [group for group in CONTROL_GROUPS.glob(f"**/{run.name}") if group.is_dir()]
+    processes.end(*_orphans(run, groups), grace=ORPHAN_SECONDS)
+    mounts.release(run, data_folder())
+    for group in groups:
         for folder in sorted([group, *(path for path in group.rglob("*") if path.is_dir())], reverse=True):
             with contextlib.suppress(OSError):
                 folder.rmdir()
-    if run.exists():
-        shutil.rmtree(run)
+    cache.remove(run)
 
 
-def _mounts_below(*folders: Path) -> list[str]:
-    points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    return sorted({point for point in points for folder in folders if Path(point).is_relative_to(folder)})
+def _orphans(run: Path, groups: list[Path]) -> list[processes.ProcessId]:
+    """What a killed daemon left running: its containers, and the processes that were started with its folder's name."""
+    pids = {int(pid) for group in groups for file in group.rglob("cgroup.procs") for pid in file.read_text().split()}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it may end while it is looked at
+            if f"{run}/".encode() in (folder / "cmdline").read_bytes():
+                pids.add(int(folder.name))
+    return [identity for pid in sorted(pids) if pid != os.getpid() and (identity := processes.ProcessId.of(pid))]
