@@ -146,7 +146,7 @@ class Inspector:
     def __init__(self, url: str) -> None:
         self.url = url
         self._client = AsyncClient(url, _PATIENCE)
-        self._last_sweep: dict[QueueAddress, float] = {}
+        self._read_at = 0.0
         self._trouble_until = 0.0
 
     @contextlib.asynccontextmanager
@@ -165,6 +165,10 @@ class Inspector:
             return {}
         async with self._asking():
             readings = await self._client.run_many([looking.inspect(a.realm, a.queue) for a in wanted])
+        now, lease = time.monotonic(), processing.LEASE_MS / 1000
+        if now - self._read_at > lease / 2:
+            self._trouble_until = now + lease
+        self._read_at = now
         return {address: _snapshot(address, reading) for address, reading in zip(wanted, readings, strict=True)}
 
     async def apply_settings(self, address: QueueAddress, settings: QueueSettings) -> None:
@@ -198,16 +202,12 @@ class Inspector:
     async def sweep(self, address: QueueAddress) -> None:
         """Do what no worker may be there to do: promote due jobs, reclaim from workers whose lease has ended.
 
-        For one lease after trouble with Redis, and after a pause between two sweeps, nothing is reclaimed: whatever
-        held this one up may have kept live workers from renewing theirs.
+        For one lease after trouble with Redis, and after a pause between two readings of snapshots, nothing is
+        reclaimed: whatever held this one up may have kept live workers from renewing theirs.
         """
         async with self._asking():
             await self._client.run(processing.promote(address.realm, address.queue, _PROMOTE_AT_ONCE))
-            now, lease = time.monotonic(), processing.LEASE_MS / 1000
-            if now - self._last_sweep.get(address, 0.0) > lease / 2:
-                self._trouble_until = now + lease
-            self._last_sweep[address] = now
-            if now < self._trouble_until:
+            if time.monotonic() < self._trouble_until:
                 return
             reading = await self._client.run(looking.inspect(address.realm, address.queue))
             overdue = [worker.id for worker in reading.workers if worker.lease_ms < 0]

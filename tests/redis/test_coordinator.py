@@ -1,0 +1,46 @@
+"""The second door leads to the same rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from jobfleet import JobQueueCoordinator, SyncJobQueueCoordinator, create_simple_config
+from jobfleet.coordinator import SimpleConfig
+
+
+async def test_jobs_go_through_the_coordinator_and_its_worker(redis_port: int, redis_url: str) -> None:
+    async def double(n: int) -> int:
+        return 2 * n
+
+    async with JobQueueCoordinator(create_simple_config("127.0.0.1", redis_port)) as queues:
+        await queues.register_worker("numbers", "double", double, concurrency=2)
+        job_id = await queues.enqueue_named_job("numbers", "double", {"n": 4}, priority=1)
+        assert len(await queues.bulk_enqueue_jobs("numbers", "double", [{"n": 1}, {"n": 2}])) == 2
+        deadline = time.monotonic() + 15
+        while (await queues.get_queue_status("numbers")).completed_total < 3:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+        view = await queues.fleet.job_state("numbers", job_id)
+        assert view is not None
+        assert (view.result, view.priority) == (8, 1)
+        assert list(await queues.get_all_queue_status()) == ["numbers"]
+        assert (await queues.get_health()).healthy
+
+
+async def test_health_names_what_is_wrong(redis_port: int, redis_url: str) -> None:
+    async with JobQueueCoordinator(create_simple_config("127.0.0.1", redis_port)) as queues:
+        await queues.enqueue_job("photos", {"n": 1})
+        health = await queues.get_health()
+    assert not health.healthy
+    assert health.redis
+    assert "photos: 1 jobs wait" in health.problems[0]
+
+
+def test_synchronous_code_has_the_same_door(redis_port: int, redis_url: str) -> None:
+    with SyncJobQueueCoordinator(SimpleConfig(redis_url, realm="shop", queues=("photos",))) as queues:
+        queues.enqueue_job("photos", {"n": 1})
+        queues.bulk_enqueue_jobs("photos", "job", [{}, {}])
+        assert queues.get_queue_status("photos").waiting == 3
+        assert queues.get_all_queue_status()["photos"].waiting == 3
+        assert not queues.get_health().healthy

@@ -1,0 +1,131 @@
+"""The operator's window, against a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jobfleet import Fleet, inspection
+from jobfleet.errors import InspectionError
+from jobfleet.inspection import Inspector, QueueAddress, QueueSettings
+from jobfleet.scripts.processing import settle_and_claim
+
+PHOTOS = QueueAddress("shop", "photos")
+
+
+@pytest.fixture
+async def inspector(redis_url: str) -> AsyncIterator[Inspector]:
+    inspector = Inspector(redis_url)
+    yield inspector
+    await inspector.close()
+
+
+@pytest.fixture
+async def fleet(redis_url: str) -> AsyncIterator[Fleet]:
+    async with Fleet(redis_url, realm="shop") as fleet:
+        yield fleet
+
+
+async def claim(fleet: Fleet, worker: str, want: int, lease_ms: int = 10_000) -> list[str]:
+    grant = await fleet.client().run(settle_and_claim("shop", "photos", worker, want, [], lease_ms=lease_ms))
+    return [job.id for job in grant.jobs]
+
+
+async def test_a_thousand_queues_cost_a_call_each_and_no_scan(inspector: Inspector, fleet: Fleet) -> None:
+    addresses = [QueueAddress("shop", f"q{n}") for n in range(1000)]
+    await inspector.snapshots(addresses)
+    before = await fleet.client()._redis.info("commandstats")
+    found = await inspector.snapshots(addresses)
+    after = await fleet.client()._redis.info("commandstats")
+    assert len(found) == 1000
+    calls = after["cmdstat_evalsha"]["calls"] - before["cmdstat_evalsha"]["calls"]
+    assert calls == 1000
+    assert after.get("cmdstat_keys") is None
+    assert after.get("cmdstat_scan") is None
+
+
+async def test_a_snapshot_counts_what_there_is(inspector: Inspector, fleet: Fleet) -> None:
+    await fleet.enqueue("photos", "job", {})
+    await fleet.enqueue("photos", "job", {})
+    await fleet.enqueue("photos", "job", {}, delay=3600)
+    await claim(fleet, "w", 1)
+    seen = (await inspector.snapshots([PHOTOS]))[PHOTOS]
+    assert (seen.waiting, seen.active, seen.delayed, seen.delayed_due, seen.backlog) == (1, 1, 1, 0, 2)
+    assert (seen.enqueued_total, seen.completed_total, seen.settings) == (3, 0, None)
+    assert seen.oldest_waiting_ms is not None
+    assert seen.next_due_ms is not None
+    assert seen.next_due_ms > seen.now_ms >= seen.oldest_waiting_ms
+
+
+async def test_settings_are_written_whole_and_read_back(inspector: Inspector) -> None:
+    wanted = QueueSettings(max_deliveries=1, keep_completed=2, paused=True, max_job_bytes=9)
+    await inspector.apply_settings(PHOTOS, wanted)
+    assert (await inspector.snapshots([PHOTOS]))[PHOTOS].settings == wanted
+
+
+async def test_a_dead_workers_jobs_go_back_whatever_its_lease_says(inspector: Inspector, fleet: Fleet) -> None:
+    await fleet.enqueue("photos", "job", {})
+    await claim(fleet, "dead", 1, lease_ms=3_600_000)
+    assert await inspector.reclaim(PHOTOS, ["dead", "unheard-of"]) == 1
+    seen = (await inspector.snapshots([PHOTOS]))[PHOTOS]
+    assert (seen.waiting, seen.active, seen.workers, seen.reclaimed_total) == (1, 0, (), 1)
+
+
+async def test_a_sweep_right_after_the_first_look_robs_nobody(inspector: Inspector, fleet: Fleet) -> None:
+    await fleet.enqueue("photos", "job", {})
+    await claim(fleet, "late", 1, lease_ms=-1)
+    await inspector.snapshots([PHOTOS])
+    await inspector.sweep(PHOTOS)
+    assert (await inspector.snapshots([PHOTOS]))[PHOTOS].active == 1
+
+
+async def test_a_sweep_reclaims_from_whoever_is_overdue_when_there_was_no_trouble(
+    inspector: Inspector, fleet: Fleet
+) -> None:
+    await fleet.enqueue("photos", "job", {})
+    await claim(fleet, "late", 1, lease_ms=-1)
+    await inspector.snapshots([PHOTOS])
+    inspector._trouble_until = 0.0  # one lease has gone by
+    await inspector.sweep(PHOTOS)
+    assert (await inspector.snapshots([PHOTOS]))[PHOTOS].waiting == 1
+
+
+async def test_a_wake_tells_of_an_empty_queue_that_got_work(inspector: Inspector, fleet: Fleet) -> None:
+    wakes = inspector.wakes()
+    first = asyncio.ensure_future(anext(wakes))
+    while await fleet.client()._redis.pubsub_numsub("jf:wake") != [(b"jf:wake", 1)]:
+        await asyncio.sleep(0.01)
+    await fleet.enqueue("photos", "job", {})
+    assert await asyncio.wait_for(first, 10) == PHOTOS
+    await fleet.enqueue("photos", "job", {})
+    await fleet.enqueue("invoices", "job", {})
+    assert await asyncio.wait_for(anext(wakes), 10) == QueueAddress("shop", "invoices")
+    await wakes.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_purge_deletes_the_queue_and_no_other(inspector: Inspector, fleet: Fleet) -> None:
+    await fleet.enqueue("photos", "job", {})
+    await fleet.enqueue("invoices", "job", {})
+    await claim(fleet, "w", 1)
+    assert await inspector.purge(PHOTOS) == 1
+    assert await fleet.client()._redis.keys("*shop/photos*") == []
+    assert (await fleet.status("invoices")).waiting == 1
+
+
+async def test_a_redis_that_is_away_gets_a_sentence_without_the_password() -> None:
+    inspector = Inspector("redis://:secret@127.0.0.1:1/0")
+    with pytest.raises(InspectionError, match=r"Redis at redis://127.0.0.1:1/0 gave no usable answer") as caught:
+        await inspector.snapshots([PHOTOS])
+    assert "secret" not in str(caught.value)
+    await inspector.close()
+
+
+def test_the_environment_of_a_worker_is_what_the_sdk_reads() -> None:
+    from jobfleet.environment import Environment
+
+    variables = inspection.worker_environment(queues=["a", "b"], concurrency=3, drain_seconds=9, pool="p")
+    variables |= inspection.connection_environment(redis_url="redis://r/1", realm="shop")
+    variables[inspection.WORKER_NAME_VARIABLE] = "pod"
+    assert Environment.read(variables) == Environment("redis://r/1", "shop", ("a", "b"), 3, "pod", "p", 9, 8081)
