@@ -21,6 +21,9 @@ from .progress import say, step
 PULL_SECONDS = 300.0
 """How long a base image may take."""
 
+MOST_LAYERS = 300
+"""How many layers buildah keeps for the sake of speed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Build:
@@ -91,8 +94,10 @@ def _build_with_buildah(wanted: Build, target: Path) -> None:
         arguments["BASE"] = base_images.BASE.name
     with tempfile.TemporaryDirectory(prefix="jf-build-") as work:
         storage = _Storage(Path(work))
-        if base_images.BASE.name in arguments.values():
-            storage.add(base_images.built(base_images.BASE), base_images.BASE.name)
+        storage.prune()
+        for name in set(arguments.values()):
+            if (made_here := _archive_of(name)) is not None:
+                storage.add(made_here, name)
         with step(f"build {wanted.image} with buildah"):
             how = ["--isolation=chroot", "--network=host", "--layers", *storage.lent()]
             words = ["--tag", wanted.image, "--file", str(wanted.file), *_build_arguments(arguments)]
@@ -115,7 +120,7 @@ class _Storage:
 
     def buildah(self, verb: str, *words: str) -> str:
         place = ["--root", str(cache.folder("buildah")), "--runroot", str(self.work / "run")]
-        policy = [] if verb == "inspect" else [f"--signature-policy={self.policy}"]
+        policy = [] if verb in ("images", "inspect", "rmi") else [f"--signature-policy={self.policy}"]
         return commands.run(["buildah", *place, verb, *policy, *words])
 
     def add(self, path: Path, name: str) -> None:
@@ -123,6 +128,12 @@ class _Storage:
         if self.id_of(name) != archive.contents(path)[name]:
             with step(f"hand {name} to buildah"):
                 self.buildah("pull", "--quiet", f"docker-archive:{path}")
+
+    def prune(self) -> None:
+        """Starts over when very many layers have come together; the next build then takes a minute."""
+        if len(self.buildah("images", "--all", "--quiet").split()) > MOST_LAYERS:
+            with step("remove old layers of buildah"):
+                self.buildah("rmi", "--all", "--force")
 
     def id_of(self, name: str) -> str | None:
         """The id of an image, or None when there is no such image."""
@@ -141,6 +152,14 @@ class _Storage:
         file = self.work / "pip.conf"
         file.write_text(pip_settings.as_file(settings))
         return [*options, f"--volume={file}:/etc/pip.conf:ro"]
+
+
+def _archive_of(name: str) -> Path | None:
+    """The archive of an image that was made here, or None."""
+    if name == base_images.BASE.name:
+        return base_images.built(base_images.BASE)
+    path = archive_path(name)
+    return path if name.startswith(dockerfile.OURS) and path.exists() else None
 
 
 def _build_arguments(arguments: Mapping[str, str]) -> list[str]:

@@ -15,6 +15,7 @@ from .errors import ClusterToolError
 from .progress import step
 
 FILES = Path(__file__).parent / "node"
+REPOSITORY = "localhost/jobfleet-node"
 DEBIAN_PACKAGES = (
     "ca-certificates",
     "conntrack",
@@ -65,7 +66,7 @@ def tag() -> str:
         debian_root.RECIPE,
     ]
     parts = [toolchain.target(name).parent.name for name in ("kube", "crictl", "coredns", "kind", "pause")]
-    return f"localhost/jobfleet-node:{versions.KUBERNETES}-{cache.key(*recipe, *parts, versions.DEBIAN)}"
+    return f"{REPOSITORY}:{versions.KUBERNETES}-{cache.key(*recipe, *parts, versions.DEBIAN)}"
 
 
 def ensure(engine: Engine) -> str:
@@ -78,6 +79,7 @@ def ensure(engine: Engine) -> str:
     with cache.lock("node-image"):
         if not engine.has_image(name):
             _build(engine, name)
+            _remove_older(engine, name)
     return name
 
 
@@ -107,6 +109,14 @@ def _build(engine: Engine, name: str) -> None:
             debian_root.pack(root, Path(work) / "node.tar")
         with step("hand the node image to the engine"), (Path(work) / "node.tar").open("rb") as tar:
             engine.docker("import", "--change", ENVIRONMENT, "--change", ENTRYPOINT, "-", name, stdin=tar)
+
+
+def _remove_older(engine: Engine, name: str) -> None:
+    """Removes the node images of earlier recipes, but for those that a cluster still uses."""
+    for other in engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", REPOSITORY).split():
+        if other != name:
+            with contextlib.suppress(ClusterToolError):
+                engine.docker("image", "rm", other)
 
 
 def _add_kind(root: Path, files: Path) -> None:
