@@ -50,23 +50,40 @@ def up(cluster: Cluster, workers: int = WORKERS) -> None:
     with cache.lock(f"cluster-{cluster.name}"):
         with cache.lock("clusters"):  # from here on no `down` of another cluster ends the engine
             cluster.folder.mkdir(parents=True, exist_ok=True)
-        if current_context.wished():
-            current_context.adopt(cluster.folder, cluster.kubeconfig)
-            return
-        current_context.forget(cluster.folder, cluster.kubeconfig)
-        engine = engine_choice.find()
-        names = nodes(engine, cluster)
-        if len(names) == workers + 1 and _answers(cluster):
-            say(f"cluster {cluster.name} is up already, {len(names)} nodes")
-            return
-        if names:
-            say(f"cluster {cluster.name} is there but not as it should be; it is made anew")
-            _delete(engine, cluster)
-        image = node_choice.find(engine)
-        with step(f"create cluster {cluster.name}: a control plane and {workers} worker(s)", "half a minute"):
-            _create(engine, cluster, image, workers)
-        with step("wait until every node and the cluster's DNS are ready"):
-            _await_ready(cluster)
+        try:
+            if current_context.wished():
+                current_context.adopt(cluster.folder, cluster.kubeconfig)
+            else:
+                current_context.forget(cluster.folder, cluster.kubeconfig)
+                _up(cluster, workers)
+        finally:
+            if not cluster.kubeconfig.exists():
+                _give_up(cluster)
+
+
+def _up(cluster: Cluster, workers: int) -> None:
+    engine = engine_choice.find()
+    there = nodes(engine, cluster)
+    if len(there) == workers + 1 and _answers(cluster):
+        say(f"cluster {cluster.name} is up already, {len(there)} nodes")
+        return
+    if there:
+        say(f"cluster {cluster.name} is there but not as it should be; it is made anew")
+        _delete(engine, cluster)
+    cache.remove(cluster.kubeconfig)
+    image = node_choice.find(engine)
+    with step(f"create cluster {cluster.name}: a control plane and {workers} worker(s)", "half a minute"):
+        _create(engine, cluster, image, workers)
+    with step("wait until every node and the cluster's DNS are ready"):
+        _await_ready(cluster)
+
+
+def _give_up(cluster: Cluster) -> None:
+    """Forgets a cluster of which nothing is there, and ends the private engine if that was the last."""
+    cache.remove(cluster.folder)
+    with cache.lock("clusters"):
+        if not names():
+            private_engine.end()
 
 
 def load(cluster: Cluster, archives: Sequence[Path]) -> None:
@@ -98,10 +115,7 @@ def down(cluster: Cluster) -> None:
         if engine is not None and nodes(engine, cluster):
             with step(f"delete cluster {cluster.name}"):
                 _delete(engine, cluster)
-        cache.remove(cluster.folder)
-        with cache.lock("clusters"):
-            if not names():
-                private_engine.end()
+        _give_up(cluster)
 
 
 def down_all() -> None:

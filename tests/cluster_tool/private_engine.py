@@ -69,6 +69,7 @@ def start() -> Engine:
         _clear()
         with step("start a private Docker engine"):
             _launch()
+            _remove_containers_and_networks()  # what a daemon that was killed had kept
     return engine()
 
 
