@@ -2,16 +2,17 @@
 # BASE may be any image with Python 3.11 or newer, its venv module and CA certificates.
 ARG BASE=python:3.12-slim
 
-FROM ${BASE} AS build
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# What it depends on changes seldom: a stage and a layer of its own, so that a new version of the source builds in seconds.
+FROM ${BASE} AS dependencies
 RUN python3 -m venv /opt/jobfleet
-# What it depends on changes seldom: a layer of its own, so that a new version of the source rebuilds in seconds.
 COPY requirements.lock /src/
-RUN /opt/jobfleet/bin/pip install --requirement /src/requirements.lock
+RUN /opt/jobfleet/bin/pip install --no-cache-dir --disable-pip-version-check --requirement /src/requirements.lock
+
+FROM dependencies AS wheel
 COPY pyproject.toml README.md LICENSE /src/
 COPY sdk /src/sdk
 COPY operator /src/operator
-RUN /opt/jobfleet/bin/pip install --no-deps /src
+RUN /opt/jobfleet/bin/pip wheel --no-cache-dir --disable-pip-version-check --no-deps --wheel-dir /wheel /src
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="jobfleet" \
@@ -19,8 +20,12 @@ LABEL org.opencontainers.image.title="jobfleet" \
       org.opencontainers.image.licenses="Apache-2.0"
 # Nothing is written at run time, so the root filesystem can be read-only.
 ENV PATH=/opt/jobfleet/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
-COPY --from=build /opt/jobfleet /opt/jobfleet
+COPY --from=dependencies /opt/jobfleet /opt/jobfleet
+COPY --from=wheel /wheel /tmp/wheel
+RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-index /tmp/wheel/*.whl && rm -r /tmp/wheel
 WORKDIR /app
+# A name for the user, because Python asks for it (getpass.getuser).
+RUN echo 'jobfleet:x:65532:65532::/tmp:/usr/sbin/nologin' >> /etc/passwd
 # A number, so that Kubernetes can see that it is not root.
 USER 65532:65532
 ENTRYPOINT ["jobfleet"]
