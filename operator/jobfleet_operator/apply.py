@@ -90,12 +90,12 @@ class Applier:
                 raise TypeError(msg)
 
     async def _apply_deployment(self, manifest: Manifest, pool: Identity, memory: PoolMemory) -> None:
-        if pool.key not in self._cache.deployments:
-            await self._make_sure_it_is_ours(pool)
         try:
+            if pool.key not in self._cache.deployments:
+                await self._make_sure_it_is_ours(pool)
             body = await self._kube.apply(manifest, "deployments")
         except Refused as error:
-            memory.refusal = f"the API server refuses the Deployment: {error}"
+            memory.refusal = f"the Deployment cannot be made: {error}"
             raise
         memory.refusal = ""
         memory.generation = body["metadata"]["generation"]

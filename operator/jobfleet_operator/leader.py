@@ -33,6 +33,7 @@ class Leadership:
         self._identity = identity
         self._renewed_at: float | None = None
         self._seen: tuple[str, float] = ("", 0.0)
+        self._told = False
         self.term = 0
         """How often the Lease has changed hands: later holders have higher terms."""
 
@@ -51,7 +52,6 @@ class Leadership:
             await self._release()
 
     async def _try(self, started: float) -> None:
-        was_acting = self.acting()
         try:
             async with asyncio.timeout(RENEW_SECONDS / 2):
                 held = await self._acquire_or_renew()
@@ -63,7 +63,8 @@ class Leadership:
                 self._renewed_at = None
         if held:
             self._renewed_at = started
-        if self.acting() != was_acting:
+        if self.acting() != self._told:
+            self._told = self.acting()
             log.info("this replica %s", "acts now" if self.acting() else "stands by now")
 
     async def _acquire_or_renew(self) -> bool:

@@ -1,0 +1,14 @@
+"""The jobs that the worker processes of the api tests run."""
+
+import asyncio
+
+from jobfleet import Fleet
+
+fleet = Fleet.from_env()
+
+
+@fleet.job(queue="photos", timeout=120, attempts=1)
+async def nap(seconds: float) -> str:
+    """Hold a slot for a while; tried once, so that an interrupted one fails the count."""
+    await asyncio.sleep(seconds)
+    return "rested"

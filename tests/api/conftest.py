@@ -1,0 +1,60 @@
+"""A namespace of its own for each api test, with the CRDs of this checkout and operators on demand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from api.stage import Process, Shop, start_operator
+from fixtures.api_server import Kubectl
+from jobfleet.inspection import Inspector
+
+ROOT = Path(__file__).parents[2]
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def crds(api_kubectl: Kubectl) -> None:
+    """The CRDs of this checkout, established."""
+    api_kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+    for plural in ("jobqueues", "workerpools"):
+        api_kubectl("wait", "--for=condition=Established", f"crd/{plural}.jobfleet.dev", "--timeout=30s")
+
+
+@pytest.fixture
+def shop(crds: None, api_kubectl: Kubectl) -> Iterator[Shop]:
+    """A fresh namespace."""
+    namespace = f"shop-{next(_numbers)}"
+    api_kubectl("create", "namespace", namespace)
+    yield Shop(namespace, api_kubectl)
+    api_kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture
+async def inspector(redis_url: str) -> AsyncIterator[Inspector]:
+    """The operator's own window into the test's Redis."""
+    inspector = Inspector(redis_url)
+    yield inspector
+    await inspector.close()
+
+
+Operators = Callable[..., Process]
+"""`operators("one", JOBFLEET_…="…")` starts an operator; all are ended after the test."""
+
+
+@pytest.fixture
+def operators(shop: Shop, api_server: Path, redis_url: str, tmp_path: Path) -> Iterator[Operators]:
+    """Starts operators that serve the shop only."""
+    started: list[Process] = []
+    own = {"JOBFLEET_NAMESPACES": shop.namespace, "JOBFLEET_OPERATOR_NAMESPACE": shop.namespace}
+
+    def begin(name: str = "one", url: str = redis_url, **more: str) -> Process:
+        started.append(start_operator(name, api_server, url, tmp_path, **own, **more))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.end()

@@ -1,0 +1,90 @@
+"""Operators of their own, each for one namespace: outages, restarts, hand-over, other Redis servers."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from api.conftest import Operators
+from api.stage import QUICK, Shop, enqueue, pool_manifest, probe, queue_manifest, ready, start, until
+from cluster_tool import ports
+
+
+async def test_while_redis_is_silent_the_fleet_is_held_and_says_so(
+    shop: Shop, operators: Operators, redis_url: str, tmp_path: Path
+) -> None:
+    (port,) = ports.free_ports(1)
+    url = f"redis://127.0.0.1:{port}/0"
+    options = ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
+    redis = start("redis", options, tmp_path, {})
+    try:
+        operators(url=url)
+        shop.apply(queue_manifest(), pool_manifest(scaling=QUICK))
+        await until("the Deployment is there", lambda: shop.replicas() == 0)
+        await enqueue(shop, url, 60)
+        await until("it grows", lambda: shop.replicas() == 3)
+        redis.signal(signal.SIGSTOP)
+        await until("the pool says that it is held", lambda: ready(shop) == "False RedisUnreachable", 40)
+        assert shop.get("jobqueue", "photos")["status"]["health"] == "Unreachable"
+        assert shop.get("workerpool", "photos")["status"]["reason"] == "held at 3: RedisUnreachable"
+        assert shop.replicas() == 3
+        assert shop.events("RedisUnreachable")
+        redis.signal(signal.SIGCONT)
+        await until("it is scaled again", lambda: ready(shop) == "True Scaling")
+        await until("the recovery is told", lambda: shop.events("Recovered"))
+        assert shop.replicas() == 3
+    finally:
+        redis.end()
+
+
+async def test_a_queue_can_live_in_a_redis_of_its_own(shop: Shop, operators: Operators, redis_url: str) -> None:
+    operators(url="")
+    shop.apply(queue_manifest(redis={"urlSecretRef": {"name": "mine"}}), pool_manifest())
+    await until("the missing Secret is named", lambda: ready(shop) == "False RedisUnknown")
+    assert "names the Secret mine, which does not exist" in shop.condition("workerpool", "photos", "Ready")["message"]
+    shop.kubectl("create", "secret", "generic", "mine", f"--from-literal=url={redis_url}")
+    await until("it is found", lambda: ready(shop) == "True Scaling")
+    await enqueue(shop, redis_url, 30)
+    await until("and scaled by", lambda: shop.replicas() == 2)
+
+
+async def test_of_two_operators_one_acts_and_the_other_takes_over(
+    shop: Shop, operators: Operators, redis_url: str
+) -> None:
+    first = operators("first")
+    await until("the first acts", lambda: first.said("this replica acts now"))
+    second = operators("second")
+    await until("the second watches along", lambda: probe(second.health_port, "/readyz") == 200)
+    shop.apply(queue_manifest(), pool_manifest())
+    await until("the Deployment is there", lambda: shop.replicas() == 0)
+    first.signal(signal.SIGSTOP)  # as a frozen node: it gives nothing back
+    await enqueue(shop, redis_url, 100)
+    await until("the second takes over and scales", lambda: shop.replicas() == 5, 25)
+    assert second.said("this replica acts now")
+    first.signal(signal.SIGCONT)
+    await until("the first stands by", lambda: first.said("this replica stands by now"))
+    second.end()
+    await until("given back, the Lease is taken at once", lambda: first.log.read_text().count("acts now") == 2, 10)
+    assert shop.replicas() == 5
+
+
+async def test_a_restarted_operator_changes_nothing(shop: Shop, operators: Operators, redis_url: str) -> None:
+    first = operators("first")
+    shop.apply(queue_manifest(), pool_manifest(scaling=QUICK))
+    await until("the Deployment is there", lambda: shop.replicas() == 0)
+    await enqueue(shop, redis_url, 100)
+    await until("it grows", lambda: shop.replicas() == 5)
+    first.popen.kill()
+    first.popen.wait()
+    generation = shop.get("deployment", "photos")["metadata"]["generation"]
+    second = operators("second")
+    await until("the next one acts", lambda: second.said("this replica acts now"), 25)
+    await until("it has looked at the Deployment", lambda: second.said("Deployment"))
+    after = shop.get("deployment", "photos")
+    assert (after["spec"]["replicas"], after["metadata"]["generation"]) == (5, generation)
+
+
+async def test_the_probes_answer(shop: Shop, operators: Operators) -> None:
+    operator = operators()
+    await until("it is ready", lambda: probe(operator.health_port, "/readyz") == 200)
+    assert probe(operator.health_port, "/livez") == 200
