@@ -51,6 +51,7 @@ class _Failure(msgspec.Struct, array_like=True, frozen=True):
     message: str
     traceback: str = ""
     attempt: int = 0
+    fingerprint: str = ""
 
 
 class WorkerInfo(msgspec.Struct, array_like=True, frozen=True):
@@ -137,7 +138,13 @@ def unpack_result(raw: bytes | None) -> Any:
 def pack_failure(failure: Failure) -> bytes:
     """The bytes of a failure, its texts cut to their limits."""
     return _encoder.encode(
-        _Failure(failure.kind, failure.message[:MAX_MESSAGE], failure.traceback[-MAX_TRACEBACK:], failure.attempt)
+        _Failure(
+            failure.kind,
+            failure.message[:MAX_MESSAGE],
+            failure.traceback[-MAX_TRACEBACK:],
+            failure.attempt,
+            failure.fingerprint,
+        )
     )
 
 
@@ -146,7 +153,7 @@ def unpack_failure(raw: bytes | None) -> Failure | None:
     if not raw:
         return None
     failure = _failure.decode(raw)
-    return Failure(failure.kind, failure.message, failure.traceback, failure.attempt)
+    return Failure(failure.kind, failure.message, failure.traceback, failure.attempt, failure.fingerprint)
 
 
 def pack_info(name: str, pool: str, slots: int) -> bytes:

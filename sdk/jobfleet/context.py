@@ -3,43 +3,74 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from typing import Any
+
+_making = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
 class JobContext:
     """One attempt, as its handler sees it.
 
     Attributes:
         attempt: which delivery this is, from 1; ``failures`` earlier ones failed.
-        cancelled: set when the attempt is over for the queue: its time ran out, its lease was lost, or the worker must
-            end. An async handler is cancelled besides; a handler in a thread should look here from time to time.
+        args: the arguments as they were sent, before they were checked against the handler's annotations.
     """
 
-    queue: str
-    id: str
-    name: str
-    attempt: int
-    failures: int
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    __slots__ = ("_cancelled", "_over", "args", "attempt", "failures", "id", "name", "queue")
+
+    def __init__(self, queue: str, id: str, name: str, attempt: int, failures: int, args: Mapping[str, Any]) -> None:  # noqa: A002
+        self.queue = queue
+        self.id = id
+        self.name = name
+        self.attempt = attempt
+        self.failures = failures
+        self.args = args
+        self._cancelled: threading.Event | None = None
+        self._over = False
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """Set when the attempt is over for the queue.
+
+        Its time ran out, somebody cancelled the job, its lease was lost, or the worker must end. An async handler is
+        cancelled besides, and a process ended; a handler in a thread should look here from time to time.
+        """
+        if self._cancelled is None:
+            with _making:
+                if self._cancelled is None:
+                    self._cancelled = threading.Event()
+            if self._over:
+                self._cancelled.set()
+        return self._cancelled
+
+    def end(self) -> None:
+        """Say that the attempt is over; for the worker."""
+        self._over = True
+        if self._cancelled is not None:
+            self._cancelled.set()
+
+    def __repr__(self) -> str:
+        return f"<JobContext {self.name!r} {self.id} in queue {self.queue!r}, attempt {self.attempt}>"
 
 
 _current: ContextVar[JobContext | None] = ContextVar("jobfleet_job", default=None)
 
 
 def current_job() -> JobContext:
-    """The job that the calling handler runs, in async code and in threads alike.
+    """The job that the calling handler runs: in async code, in threads and in processes alike.
 
     Raises:
-        LookupError: the caller is not inside a handler.
+        LookupError: the caller is not inside a handler, or inside a batch handler, whose items each have a ``job``.
     """
     context = _current.get()
     if context is None:
-        raise LookupError("current_job() was called outside of a handler")
+        raise LookupError(
+            "current_job() was called outside of a handler; in a batch handler, each item has its own job"
+        )
     return context
 
 
-def enter(context: JobContext) -> None:
-    """Make ``context`` the current job of the calling task or thread."""
-    _current.set(context)
+enter = _current.set
+"""Make a context the current job of the calling task or thread."""

@@ -9,7 +9,9 @@
     ├── InspectionError         the operator's window got no answer
     └── HandlerSignal           raised by a handler
         ├── Unrecoverable       fail now, whatever attempts are left
-        └── RetryAfter          fail this attempt, try again after so many seconds
+        ├── RetryAfter          fail this attempt, try again after so many seconds
+        ├── Snooze              not now: come back after so many seconds, and count no attempt
+        └── RateLimited         nobody now: as Snooze, and nothing like it is handed out meanwhile
 
 A foreign error (of redis-py, of pydantic) is translated where it enters, with the cause chained.
 """
@@ -56,15 +58,38 @@ class Unrecoverable(HandlerSignal):
     """The job can never succeed: it fails now, with no further attempt."""
 
 
-class RetryAfter(HandlerSignal):
+class _Wait(HandlerSignal):
+    """What the signals that name a time have in common."""
+
+    def __init__(self, seconds: float, reason: str = "") -> None:
+        name = type(self).__name__
+        if seconds < 0:
+            raise ValueError(f"{name}(seconds={seconds}): give zero or more seconds")
+        super().__init__(reason or f"{name} for {seconds} s")
+        self.seconds = seconds
+
+
+class RetryAfter(_Wait):
     """This attempt failed; the next begins after ``seconds``, if attempts are left.
 
     Raises:
         ValueError: ``seconds`` is negative.
     """
 
-    def __init__(self, seconds: float, reason: str = "") -> None:
-        if seconds < 0:
-            raise ValueError(f"RetryAfter(seconds={seconds}): give zero or more seconds")
-        super().__init__(reason or f"asked for another attempt in {seconds} s")
-        self.seconds = seconds
+
+class Snooze(_Wait):
+    """The job cannot run yet: it comes back after ``seconds``. This counts neither as a failure nor as an attempt.
+
+    Raises:
+        ValueError: ``seconds`` is negative.
+    """
+
+
+class RateLimited(_Wait):
+    """What the job works against asks for less: the job goes back to the head of its line, unfailed.
+
+    For ``seconds`` its queue (its group, where it has one) hands out nothing, to no worker.
+
+    Raises:
+        ValueError: ``seconds`` is negative.
+    """

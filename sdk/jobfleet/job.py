@@ -42,12 +42,14 @@ class Failure:
         message: its text, cut at 2,000 characters.
         traceback: cut at 8,000 characters from the end; empty where there is none.
         attempt: which delivery failed; 0 where no worker lived to tell.
+        fingerprint: the same for failures with one cause, whatever numbers and ids their messages hold.
     """
 
     kind: str
     message: str
     traceback: str = ""
     attempt: int = 0
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

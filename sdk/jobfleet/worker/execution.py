@@ -38,7 +38,7 @@ class Attempt:
         """The queue no longer cares how this ends: cancel what can be cancelled, tell what can be told."""
         self.withdrawn = True
         if self.context is not None:
-            self.context.cancelled.set()
+            self.context.end()
         if self.task is not None:
             self.task.cancel()
 
@@ -67,7 +67,7 @@ class Execution:
             handler = self._handler(attempt.job, body)
             kwargs = handler.arguments.unpack(body.args)
             job = attempt.job
-            attempt.context = JobContext(job.queue, job.id, body.name, job.attempt, job.failures)
+            attempt.context = JobContext(job.queue, job.id, body.name, job.attempt, job.failures, body.args)
             if handler.is_async:
                 outcome = verdict.completed(job, await self._on_loop(attempt, handler, kwargs, body.timeout))
             else:
@@ -110,7 +110,7 @@ class Execution:
             if not bound.expired():
                 raise
             if attempt.context is not None:
-                attempt.context.cancelled.set()
+                attempt.context.end()
             raise verdict.TimedOut(f"the attempt took longer than its timeout of {limit} s") from error
 
     def _in_thread(self, context: JobContext, handler: Handler, kwargs: dict[str, Any]) -> asyncio.Future[Any]:

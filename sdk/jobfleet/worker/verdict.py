@@ -5,13 +5,15 @@ from __future__ import annotations
 import traceback
 
 from jobfleet import codec
-from jobfleet.errors import InvalidJob, RetryAfter, Unrecoverable
+from jobfleet.errors import InvalidJob, RateLimited, RetryAfter, Snooze, Unrecoverable
 from jobfleet.job import Body, ClaimedJob, Failure
-from jobfleet.retry import delay_ms
+from jobfleet.policy import Rules, decide
+from jobfleet.retry import Backoff, delay_ms
 from jobfleet.scripts.processing import Outcome
+from jobfleet.worker.fingerprint import fingerprint
 
 
-class TimedOut(Exception):
+class TimedOut(TimeoutError):
     """The attempt took longer than the job's timeout."""
 
 
@@ -19,12 +21,39 @@ class UnknownJob(Exception):
     """This worker has no handler of that name."""
 
 
+class ProcessEnded(Exception):
+    """The process of the attempt ended before the attempt did."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(f"the process that ran this attempt ended by {how} before the handler did")
+        self.kind = f"process ended by {how}"
+
+
+class Decided(Exception):
+    """An attempt in a process failed there, and the verdict was given there; middleware sees this error.
+
+    Attributes:
+        kind: the class of the handler's exception.
+    """
+
+    def __init__(self, outcome: Outcome, kind: str, message: str) -> None:
+        super().__init__(f"{kind}: {message}")
+        self.outcome = outcome
+        self.kind = kind
+
+
+_KINDS = {TimedOut: "timeout", UnknownJob: "unknown job", InvalidJob: "bad arguments"}
+
+
 def completed(job: ClaimedJob, result: object) -> Outcome:
     """The handler returned. A result that has no form in bytes fails the job: it would not fit the next time either."""
+    if result is None:
+        return Outcome(job.id, job.attempt, "complete")
     try:
         data = codec.pack_result(result)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        failure = Failure("bad result", f"the handler's result cannot be stored: {error}", attempt=job.attempt)
+        kind, message = "bad result", f"the handler's result cannot be stored: {error}"
+        failure = Failure(kind, message, "", job.attempt, fingerprint(kind, message))
         return Outcome(job.id, job.attempt, "fail", codec.pack_failure(failure))
     return Outcome(job.id, job.attempt, "complete", data)
 
@@ -34,23 +63,51 @@ def returned(job: ClaimedJob) -> Outcome:
     return Outcome(job.id, job.attempt, "return")
 
 
-def failed(job: ClaimedJob, body: Body | None, error: BaseException) -> Outcome:
-    """The attempt failed: for good, or to be tried again after a while.
+def cancelled(job: ClaimedJob) -> Outcome:
+    """Somebody cancelled the job while it ran."""
+    return Outcome(job.id, job.attempt, "cancel")
 
-    ``body`` is None where it could not be read, and then nothing can help.
+
+def failed(
+    job: ClaimedJob, body: Body | None, error: BaseException, rules: Rules | None = None, home: str = ""
+) -> Outcome:
+    """The attempt ended with an exception: the job fails for good, or runs again after a while.
+
+    ``body`` is None where it could not be read, and then nothing can help. ``rules`` are the job's own (``on_error``);
+    ``home`` is the handler's package.
     """
-    data = codec.pack_failure(describe(job, error))
+    if isinstance(error, Decided):
+        return error.outcome
+    try:
+        decision = decide(error, rules or {})
+    except Exception as wrong:  # noqa: BLE001 - a rule is the user's function; its error joins the one it was asked about
+        wrong.__context__ = error
+        decision, error = None, wrong
+    if isinstance(decision, Snooze | RateLimited):
+        wait = round(decision.seconds * 1000)
+        return Outcome(job.id, job.attempt, "snooze" if isinstance(decision, Snooze) else "limit", b"", wait)
+    data = codec.pack_failure(describe(job, error, home))
     failures = job.failures + 1
-    final = body is None or isinstance(error, Unrecoverable | InvalidJob) or failures >= body.attempts
-    if final or body is None:
+    final = body is None or isinstance(decision, Unrecoverable) or isinstance(error, InvalidJob)
+    if final or body is None or failures >= body.attempts:
         return Outcome(job.id, job.attempt, "fail", data)
-    wait = round(error.seconds * 1000) if isinstance(error, RetryAfter) else delay_ms(body.backoff, failures)
+    if isinstance(decision, RetryAfter):
+        wait = round(decision.seconds * 1000)
+    else:
+        wait = delay_ms(decision if isinstance(decision, Backoff) else body.backoff, failures)
     return Outcome(job.id, job.attempt, "retry", data, wait)
 
 
-def describe(job: ClaimedJob, error: BaseException) -> Failure:
+def describe(job: ClaimedJob, error: BaseException, home: str = "") -> Failure:
     """An error as it is kept with the job."""
-    words = {TimedOut: "timeout", UnknownJob: "unknown job", InvalidJob: "bad arguments"}
-    kind = words.get(type(error), type(error).__qualname__)
-    trace = "" if type(error) in words else "".join(traceback.format_exception(error))
-    return Failure(kind, str(error), trace, job.attempt)
+    kind = kind_of(error)
+    trace = "" if type(error) in _KINDS else "".join(traceback.format_exception(error))
+    message = str(error)
+    return Failure(kind, message, trace, job.attempt, fingerprint(kind, message, error.__traceback__, home))
+
+
+def kind_of(error: BaseException) -> str:
+    """What a failure is called: its class, or a word of our own."""
+    if isinstance(error, ProcessEnded | Decided):
+        return error.kind
+    return _KINDS.get(type(error)) or type(error).__qualname__

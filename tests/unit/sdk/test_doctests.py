@@ -8,7 +8,16 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["jobfleet.retry", "jobfleet.clients.patience", "jobfleet.inspection"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "jobfleet.clients.patience",
+        "jobfleet.inspection",
+        "jobfleet.policy",
+        "jobfleet.retry",
+        "jobfleet.worker.fingerprint",
+    ],
+)
 def test_examples(module: str) -> None:
     result = doctest.testmod(importlib.import_module(module))
     assert result.attempted > 0
