@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cluster_tool import cache, private_engine
 
+SYSCTLS = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/fs/inotify/max_user_instances")
 RULE_PROGRAMS = ("iptables-save", "ip6tables-save")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
@@ -22,7 +23,7 @@ def traces() -> dict[str, set[str]]:
         "network interfaces": {path.name for path in Path("/sys/class/net").iterdir()},
         "network namespaces": {str(path) for folder in _namespace_folders() for path in folder.glob("*")},
         "rules": {rule for program in RULE_PROGRAMS for rule in _rules(program)},
-        "sysctl": set(_lines(Path("/proc/sys/net/ipv4/ip_forward"))),
+        "sysctl": {f"{file}={value}" for file in SYSCTLS for value in _lines(Path(file))},
         "control groups": {str(path) for path in CONTROL_GROUPS.glob("*/jobfleet-*")},
         "processes": {name for name in _processes() if run in name or "/kubelet" in name},
         "run folders": {str(path) for path in Path("/run").glob("jobfleet-*")},

@@ -1,7 +1,7 @@
 """A Docker engine of our own, for machines where none runs: started by root, ended without a trace.
 
 Its data (the images) stays in the cache; all else is in one folder below /run that goes when the engine ends. It is
-told to leave the machine's network alone: no `docker0`, no iptables rule, no sysctl. Nodes talk over the bridge of
+told to leave the machine's network alone: no `docker0`, no iptables rule, no forwarding. Nodes talk over the bridge of
 kind's own network, and the API server is published on the loopback by Docker's proxy process.
 """
 
@@ -12,7 +12,7 @@ import json
 import os
 from pathlib import Path
 
-from . import cache, commands, mounts, packages, processes
+from . import cache, commands, kernel_limits, mounts, packages, processes
 from .engine import Engine, EngineKind
 from .errors import ClusterToolError
 from .progress import step
@@ -130,10 +130,15 @@ def _pid_file() -> Path:
     return run_folder() / "daemon.identity"
 
 
+def _limits_before() -> Path:
+    return run_folder() / "limits-before.json"
+
+
 def _launch() -> None:
     run, data = run_folder(), data_folder()
     run.mkdir(mode=0o700)
     data.mkdir(parents=True, exist_ok=True)
+    kernel_limits.raise_to_wanted(_limits_before())
     lacks = lacks_capability(Path("/proc/self/status").read_text(), SYS_RESOURCE)
     file = run / "daemon.json"
     file.write_text(json.dumps(settings(run, data, lacks_sys_resource=lacks), indent=1))
@@ -164,6 +169,7 @@ def _clear() -> None:
     """Takes away what a daemon leaves, also one that was killed: processes, mounts, control groups, its folder."""
     run = run_folder()
     groups = [group for group in CONTROL_GROUPS.glob(f"**/{run.name}") if group.is_dir()]
+    kernel_limits.put_back(_limits_before())
     processes.end(*_orphans(run, groups), grace=ORPHAN_SECONDS)
     mounts.release(run, data_folder())
     for group in groups:
