@@ -21,6 +21,7 @@ from jobfleet.errors import (
     InspectionError,
     InvalidJob,
     JobfleetError,
+    QueueFull,
     RateLimited,
     RetryAfter,
     Snooze,
@@ -30,7 +31,7 @@ from jobfleet.errors import (
 from jobfleet.fleet import Fleet
 from jobfleet.handle import Job
 from jobfleet.job import Failure, JobView
-from jobfleet.options import JobOptions
+from jobfleet.options import Dedup, JobOptions
 from jobfleet.retry import Backoff
 from jobfleet.states import State
 from jobfleet.status import QueueStatus, WorkerStatus
@@ -40,6 +41,7 @@ from jobfleet.worker.supervision import Worker
 __all__ = [
     "Backoff",
     "ConfigurationError",
+    "Dedup",
     "Failure",
     "Fleet",
     "HandlerSignal",
@@ -51,6 +53,7 @@ __all__ = [
     "JobQueueCoordinator",
     "JobView",
     "JobfleetError",
+    "QueueFull",
     "QueueStatus",
     "RateLimited",
     "RetryAfter",

@@ -44,6 +44,17 @@ class _Body(msgspec.Struct, omit_defaults=True, frozen=True):
     t: int = 3
     b: _Backoff | None = None
     s: float | None = None
+    m: dict[str, str] = {}
+
+
+class _Extension(msgspec.Struct, omit_defaults=True, frozen=True):
+    """What the scripts read of a job, as told in ``_record.lua``."""
+
+    g: str | None = None
+    k: str | None = None
+    m: str | None = None
+    t: int | None = None
+    x: int | None = None
 
 
 class _Failure(msgspec.Struct, array_like=True, frozen=True):
@@ -71,6 +82,7 @@ def _foreign(value: Any) -> Any:
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_foreign)
 _body = msgspec.msgpack.Decoder(_Body)
+_extension = msgspec.msgpack.Decoder(_Extension)
 _failure = msgspec.msgpack.Decoder(_Failure)
 _info = msgspec.msgpack.Decoder(WorkerInfo)
 
@@ -91,7 +103,7 @@ def pack_body(name: str, args: dict[str, Any], options: JobOptions) -> bytes:
         else _Backoff(backoff.kind, backoff.seconds, backoff.cap_seconds, backoff.jitter)
     )
     try:
-        return _encoder.encode(_Body(name, args, options.attempts, packed, options.timeout))
+        return _encoder.encode(_Body(name, args, options.attempts, packed, options.timeout, dict(options.metadata)))
     except (TypeError, OverflowError, ValueError, RecursionError) as error:
         raise _culprit(args, error) from error
 
@@ -118,7 +130,36 @@ def unpack_body(raw: bytes) -> Body:
     backoff = (
         DEFAULT_BACKOFF if body.b is None else Backoff(body.b.kind, body.b.seconds, body.b.cap_seconds, body.b.jitter)
     )
-    return Body(body.n, body.a, body.t, backoff, body.s)
+    return Body(body.n, body.a, body.t, backoff, body.s, body.m)
+
+
+EXTENDED: Final = 128
+"""Added to the priority of a job that has an extension."""
+
+
+def pack_extension(options: JobOptions) -> bytes:
+    """What stands between header and body of a job that has it, its length first."""
+    dedup = options.dedup
+    packed = _encoder.encode(
+        _Extension(
+            g=options.group,
+            k=dedup.key if dedup else None,
+            m=dedup.mode if dedup else None,
+            t=round(dedup.seconds * 1000) if dedup and dedup.seconds is not None else None,
+            x=round(options.expires_in * 1000) if options.expires_in is not None else None,
+        )
+    )
+    return len(packed).to_bytes(2, "big") + packed
+
+
+def _split(record: bytes) -> tuple[_Extension, bytes]:
+    if record[1] < EXTENDED:
+        return _NO_EXTENSION, record[HEADER_BYTES:]
+    end = HEADER_BYTES + 2 + int.from_bytes(record[HEADER_BYTES : HEADER_BYTES + 2], "big")
+    return _extension.decode(record[HEADER_BYTES + 2 : end]), record[end:]
+
+
+_NO_EXTENSION = _Extension()
 
 
 def pack_result(value: Any) -> bytes:
@@ -136,8 +177,8 @@ def unpack_result(raw: bytes | None) -> Any:
 
 
 def pack_failure(failure: Failure) -> bytes:
-    """The bytes of a failure, its texts cut to their limits."""
-    return _encoder.encode(
+    """The bytes of a failure, its texts cut to their limits; its length first: they are kept in a row."""
+    packed = _encoder.encode(
         _Failure(
             failure.kind,
             failure.message[:MAX_MESSAGE],
@@ -146,14 +187,25 @@ def pack_failure(failure: Failure) -> bytes:
             failure.fingerprint,
         )
     )
+    return len(packed).to_bytes(4, "big") + packed
 
 
-def unpack_failure(raw: bytes | None) -> Failure | None:
-    """What :func:`pack_failure` packed."""
-    if not raw:
-        return None
-    failure = _failure.decode(raw)
-    return Failure(failure.kind, failure.message, failure.traceback, failure.attempt, failure.fingerprint)
+def unpack_failures(raw: bytes | None) -> tuple[Failure, ...]:
+    """What :func:`pack_failure` packed, once or more, the oldest first."""
+    failures = []
+    at = 0
+    while raw and at < len(raw):
+        end = at + 4 + int.from_bytes(raw[at : at + 4], "big")
+        found = _failure.decode(raw[at + 4 : end])
+        failures.append(Failure(found.kind, found.message, found.traceback, found.attempt, found.fingerprint))
+        at = end
+    return tuple(failures)
+
+
+def pack_group(weight: float, max_active: int, rate: int, rate_ms: int) -> bytes:
+    """A group's own weight and limits, as told in ``_queue.lua``; 0: as all others."""
+    values = {"w": weight, "c": max_active, "r": rate, "m": rate_ms}
+    return _encoder.encode({name: value for name, value in values.items() if value})
 
 
 def pack_info(name: str, pool: str, slots: int) -> bytes:
@@ -166,29 +218,34 @@ def unpack_info(raw: bytes) -> WorkerInfo:
     return _info.decode(raw) if raw else WorkerInfo("", "", 0)
 
 
-def view(queue: str, job_id: str, record: bytes, result: bytes | None, error: bytes | None) -> JobView:
+def view(
+    queue: str, job_id: str, record: bytes, result: bytes | None, errors: bytes | None, progress: bytes | None
+) -> JobView:
     """A record of Redis as a :class:`JobView`."""
-    body = unpack_body(record[HEADER_BYTES:])
-    state, priority = record[0], record[1]
-    attempt = int.from_bytes(record[2:5], "big")
-    failures, lost = record[5], record[6]
+    extension, packed = _split(record)
+    body = unpack_body(packed)
     enqueued, since, started = (int.from_bytes(record[i : i + 6], "big") for i in (7, 13, 19))
+    failures = unpack_failures(errors)
     return JobView(
         queue=queue,
         id=job_id,
-        state=FROM_BYTE[state],
+        state=FROM_BYTE[record[0]],
         name=body.name,
         args=body.args,
-        priority=priority,
-        attempt=attempt,
+        priority=record[1] % EXTENDED,
+        attempt=int.from_bytes(record[2:5], "big"),
         attempts=body.attempts,
-        failures=failures,
-        lost=lost,
+        failures=record[5],
+        lost=record[6],
         enqueued_ms=enqueued,
         since_ms=since,
         started_ms=started,
         result=unpack_result(result),
-        error=unpack_failure(error),
+        error=failures[-1] if failures else None,
+        history=failures,
+        progress=unpack_result(progress),
+        group=extension.g,
+        metadata=body.metadata,
     )
 
 

@@ -5,6 +5,7 @@
     JobfleetError
     ├── ConfigurationError      a setting, a URL or a variable of the environment is wrong
     ├── InvalidJob              refused at enqueue; ``field`` says what is wrong
+    ├── QueueFull               refused at enqueue; the queue has as many jobs as it may have
     ├── Unavailable             Redis cannot be reached, or cannot answer now; nothing is known to be done
     ├── InspectionError         the operator's window got no answer
     └── HandlerSignal           raised by a handler
@@ -37,6 +38,20 @@ class InvalidJob(JobfleetError, ValueError):
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
+
+
+class QueueFull(JobfleetError):
+    """The queue has reached its maximum length, and nothing was accepted.
+
+    Attributes:
+        queue, length, limit: which queue, how many jobs wait or are delayed in it, and how many may.
+    """
+
+    def __init__(self, queue: str, length: int, limit: int) -> None:
+        super().__init__(
+            f"queue {queue!r} holds {length} jobs and may hold {limit}; try again later, or let enqueue wait"
+        )
+        self.queue, self.length, self.limit = queue, length, limit
 
 
 class Unavailable(JobfleetError):

@@ -99,16 +99,22 @@ class Fleet:
     async def send(self, queue: str, items: Sequence[Item]) -> list[str]:
         """Enqueue named jobs with their options, one round trip for every thousand."""
         jobs = self._new_jobs(queue, items)
+        ids: list[str] = []
         for start in range(0, len(jobs), BATCH):
-            await self.client().run(producing.enqueue(self.realm, queue, jobs[start : start + BATCH]))
-        return [job.id for job in jobs]
+            batch = jobs[start : start + BATCH]
+            answers = await self.client().run(producing.enqueue(self.realm, queue, batch))
+            ids += [answer or job.id for job, answer in zip(batch, answers, strict=True)]
+        return ids
 
     def send_sync(self, queue: str, items: Sequence[Item]) -> list[str]:
         """As :meth:`send`, from code without an event loop."""
         jobs = self._new_jobs(queue, items)
+        ids: list[str] = []
         for start in range(0, len(jobs), BATCH):
-            self.sync_client().run(producing.enqueue(self.realm, queue, jobs[start : start + BATCH]))
-        return [job.id for job in jobs]
+            batch = jobs[start : start + BATCH]
+            answers = self.sync_client().run(producing.enqueue(self.realm, queue, batch))
+            ids += [answer or job.id for job, answer in zip(batch, answers, strict=True)]
+        return ids
 
     @staticmethod
     def _new_jobs(queue: str, items: Iterable[Item]) -> list[NewJob]:
@@ -118,7 +124,8 @@ class Fleet:
             if not isinstance(args, Mapping):
                 raise InvalidJob("args", f"{args!r:.80} must be a mapping of argument names to values")
             body = codec.pack_body(check_job_name(name), dict(args), options)
-            jobs.append(NewJob(options.job_id or codec.new_job_id(), options.priority, options.due(), body))
+            extension = codec.pack_extension(options) if options.extended else b""
+            jobs.append(NewJob(options.job_id or codec.new_job_id(), options.priority, options.due(), body, extension))
         return jobs
 
     # -- looking

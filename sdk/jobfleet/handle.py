@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack
 
-from jobfleet.options import JobOptions
+from jobfleet.options import Dedup, JobOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,10 @@ class Options(TypedDict, total=False):
     backoff: Backoff
     timeout: float | None
     job_id: str | None
+    group: str | None
+    dedup: Dedup | None
+    expires_in: float | None
+    metadata: Mapping[str, str]
 
 
 class Job(Generic[P, R]):

@@ -254,7 +254,7 @@ def _snapshot(address: QueueAddress, reading: looking.QueueReading) -> QueueSnap
         delayed_due=reading.delayed_due,
         completed=reading.completed,
         failed=reading.failed,
-        cancelled=0,
+        cancelled=reading.cancelled,
         oldest_waiting_ms=reading.oldest_waiting_ms,
         next_due_ms=reading.next_due_ms,
         enqueued_total=reading.count("enqueued"),

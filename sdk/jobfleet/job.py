@@ -18,6 +18,7 @@ class Body:
     attempts: int
     backoff: Backoff
     timeout: float | None
+    metadata: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class JobView:
     Attributes:
         since_ms: when it came into its state; of a delayed job, when it is due.
         attempt: deliveries so far; ``failures`` of them failed, ``lost`` of them lost their lease.
+        error: the last failure; ``history`` has the earlier ones too, the oldest first, as far as they are kept.
+        progress: what the handler told last, whatever that was.
     """
 
     queue: str
@@ -76,3 +79,7 @@ class JobView:
     started_ms: int
     result: Any
     error: Failure | None
+    history: tuple[Failure, ...]
+    progress: Any
+    group: str | None
+    metadata: dict[str, str]

@@ -15,61 +15,53 @@ WAKE_CHANNEL = "jf:wake"
 
 
 class QueueKeys:
-    """The keys of one queue, spelt once."""
+    """The keys of one queue, spelt once; ``scripts/lua/_queue.lua`` tells what each holds, in the order of ``all``."""
 
-    __slots__ = (
-        "address",
-        "busy",
-        "completed",
-        "config",
-        "counters",
-        "delayed",
-        "draining",
-        "errors",
-        "failed",
-        "info",
-        "jobs",
-        "lines",
-        "prefix",
-        "results",
-        "wake",
-        "workers",
-    )
+    NAMES = (
+        "jobs", "counters", "config", "delayed", "completed", "failed", "cancelled", "results", "errors",
+        "progress", "logs", "events", "wake", "dedup", "dedup_until", "awaited", "cancelling",
+        "workers", "info", "draining", "busy", "ring", "group_line", "group_next", "group_wait",
+        "group_active", "group_config", "group_parked", "group_tokens",
+    )  # fmt: skip
 
     def __init__(self, realm: str, queue: str) -> None:
         self.address = f"{realm}/{queue}"
         self.prefix = prefix = f"jf:{{{realm}/{queue}}}:"
-        self.jobs = prefix + "jobs"  # hash: id -> record
-        self.counters = prefix + "counters"  # hash: word -> number
-        self.config = prefix + "config"  # hash: setting -> value
-        self.lines = tuple(
-            f"{prefix}wait:{p}" for p in range(FIRST_PRIORITY, LAST_PRIORITY + 1)
-        )  # list: ids, head first
-        self.delayed = prefix + "delayed"  # zset: id by due ms
-        self.completed = prefix + "completed"  # list: ids, newest first
-        self.failed = prefix + "failed"  # zset: id by ms
-        self.results = prefix + "results"  # hash: id -> bytes
-        self.errors = prefix + "errors"  # hash: id -> bytes
-        self.workers = prefix + "workers"  # zset: worker by end of lease, ms
-        self.info = prefix + "info"  # hash: worker -> bytes
-        self.busy = prefix + "busy"  # hash: worker -> jobs it holds
-        self.draining = prefix + "draining"  # set: worker
-        self.wake = prefix + "wake"  # list: at most one token
+        self.ends = f"jf:ends:{{{realm}/{queue}}}"  # a channel: ids of ended jobs that somebody waits for
+        self.lines = tuple(f"{prefix}wait:{p}" for p in range(FIRST_PRIORITY, LAST_PRIORITY + 1))
+        self.jobs = prefix + "jobs"
+        self.counters = prefix + "counters"
+        self.config = prefix + "config"
+        self.delayed = prefix + "delayed"
+        self.completed = prefix + "completed"
+        self.failed = prefix + "failed"
+        self.cancelled = prefix + "cancelled"
+        self.results = prefix + "results"
+        self.errors = prefix + "errors"
+        self.progress = prefix + "progress"
+        self.logs = prefix + "logs"
+        self.events = prefix + "events"
+        self.wake = prefix + "wake"
+        self.awaited = prefix + "awaited"
+        self.workers = prefix + "workers"
+        self.info = prefix + "info"
+        self.draining = prefix + "draining"
+        self.busy = prefix + "busy"
+        self.ring = prefix + "ring"
+        self.group_parked = prefix + "group_parked"
+        self.all = (*self.lines, *(prefix + name for name in self.NAMES))
 
     def active(self, worker: str) -> str:
         """Hash id -> attempt: what one worker holds."""
         return f"{self.prefix}active:{worker}"
 
+    def control(self, worker: str) -> str:
+        """List: what one worker is told."""
+        return f"{self.prefix}control:{worker}"
+
     def line(self, priority: int) -> str:
         """The waiting line of a priority, 1 to 10."""
         return self.lines[priority - FIRST_PRIORITY]
-
-    def shared(self) -> tuple[str, ...]:
-        """Every key but the workers' own."""
-        return (
-            self.jobs, self.counters, self.config, *self.lines, self.delayed, self.completed, self.failed, self.results,
-            self.errors, self.workers, self.info, self.busy, self.draining, self.wake,
-        )  # fmt: skip
 
 
 @lru_cache(maxsize=65_536)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
 
 from jobfleet.errors import InvalidJob
 from jobfleet.retry import MAX_ATTEMPTS, Backoff
@@ -15,6 +17,34 @@ MAX_DELAY_SECONDS = 10 * 366 * 86_400
 QUEUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 JOB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 JOB_ID = re.compile(r"[!-z|~]{1,128}")  # printable ASCII without space and braces
+
+
+@dataclass(frozen=True, slots=True)
+class Dedup:
+    """One job for a key: what a second enqueue under the same key does.
+
+    Attributes:
+        key: what makes two jobs the same, 1 to 256 characters.
+        mode: ``unique``: dropped while the first waits, is delayed or runs; ``throttle``: dropped for ``seconds``
+            from the first; ``debounce``: the first is replaced while it is still delayed, so that the latest counts.
+        seconds: how long, for ``throttle``.
+
+    Raises:
+        InvalidJob: naming the field.
+    """
+
+    key: str
+    mode: Literal["unique", "throttle", "debounce"] = "unique"
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_text("dedup.key", self.key, 256)
+        if self.mode not in ("unique", "throttle", "debounce"):
+            raise InvalidJob("dedup.mode", f"{self.mode!r} is unknown; use 'unique', 'throttle' or 'debounce'")
+        if (self.seconds is None) == (self.mode == "throttle"):
+            raise InvalidJob("dedup.seconds", "give them with mode 'throttle', and only there")
+        if self.seconds is not None:
+            _check_seconds("dedup.seconds", self.seconds, least=0.001)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +59,10 @@ class JobOptions:
         backoff: the wait between attempts.
         timeout: seconds after which an attempt is ended and counts as failed; none: it may take for ever.
         job_id: an id of your own: a job whose id is known already is not enqueued again.
+        group: whose job it is (a tenant): groups take turns, and may have limits of their own.
+        dedup: one job for a key; the id of the job that stands for this one comes back instead of a new id.
+        expires_in: seconds that the job may wait, once it is ready; then it fails, with kind ``expired``.
+        metadata: text about the job by name, for people and middleware; handlers see it in ``current_job()``.
 
     Raises:
         InvalidJob: naming the field, the value and what would be right.
@@ -41,6 +75,10 @@ class JobOptions:
     backoff: Backoff = field(default_factory=Backoff)
     timeout: float | None = None
     job_id: str | None = None
+    group: str | None = None
+    dedup: Dedup | None = None
+    expires_in: float | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_whole("priority", self.priority, FIRST_PRIORITY, LAST_PRIORITY)
@@ -60,6 +98,21 @@ class JobOptions:
                 "job_id",
                 f"{self.job_id!r} must be 1 to 128 printable ASCII characters without spaces and braces",
             )
+
+        if self.group is not None:
+            _check_text("group", self.group, 128)
+        if self.dedup is not None and self.dedup.mode == "debounce" and not self.delay and self.run_at is None:
+            raise InvalidJob("dedup.mode", "'debounce' needs a delay: it replaces the job while that lasts")
+        if self.expires_in is not None:
+            _check_seconds("expires_in", self.expires_in, least=0.001)
+        for name, value in self.metadata.items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise InvalidJob("metadata", f"{name!r}: {value!r} must be text by name")
+
+    @property
+    def extended(self) -> bool:
+        """Whether the queue's scripts must know more of the job than its priority and its time."""
+        return self.group is not None or self.dedup is not None or self.expires_in is not None
 
     def due(self) -> int:
         """When the job becomes ready, as the enqueue script takes it: 0 now, above: Unix ms, below: ms from now."""
@@ -94,6 +147,15 @@ def check_job_name(name: object) -> str:
             f"{name!r} must be at most 128 of A-Z, a-z, 0-9, '_', '.' and '-', and begin with a letter or '_'",
         )
     return name
+
+
+def _check_text(name: str, value: object, most: int) -> None:
+    if (
+        not isinstance(value, str)
+        or not 1 <= len(value) <= most
+        or any(c.isspace() or not c.isprintable() for c in value)
+    ):
+        raise InvalidJob(name, f"{value!r} must be 1 to {most} printable characters without spaces")
 
 
 def _check_whole(name: str, value: object, least: int, most: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from fixtures.verbs import Queue
 from jobfleet.clients.asynchronous import AsyncClient
 
 
@@ -12,3 +13,8 @@ async def client(redis_url: str) -> AsyncIterator[AsyncClient]:
     client = AsyncClient(redis_url)
     yield client
     await client.close()
+
+
+@pytest.fixture
+def queue(client: AsyncClient) -> Queue:
+    return Queue(client)

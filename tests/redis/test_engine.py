@@ -4,54 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.verbs import QUEUE, REALM, Queue, done, new
 from jobfleet import codec
-from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.errors import InvalidJob
-from jobfleet.options import JobOptions
-from jobfleet.scripts import looking, processing, producing, steering
-from jobfleet.scripts.processing import Grant, Hold, Outcome
-from jobfleet.scripts.producing import NewJob
+from jobfleet.scripts import looking, processing, steering
+from jobfleet.scripts.processing import Hold, Outcome
 from jobfleet.states import State
-
-REALM, QUEUE = "test", "photos"
-
-
-def new(job_id: str, *, priority: int = 5, due: int = 0, size: int = 0) -> NewJob:
-    return NewJob(job_id, priority, due, codec.pack_body("job", {"n": job_id, "pad": "x" * size}, JobOptions()))
-
-
-class Queue:
-    """The verbs, short, for one queue."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self.client = client
-
-    async def enqueue(self, *jobs: NewJob) -> list[bool]:
-        return await self.client.run(producing.enqueue(REALM, QUEUE, jobs))
-
-    async def exchange(self, worker: str, want: int, *outcomes: Outcome, lease_ms: int = 10_000) -> Grant:
-        return await self.client.run(
-            processing.settle_and_claim(REALM, QUEUE, worker, want, outcomes, lease_ms=lease_ms)
-        )
-
-    async def reclaim(self, worker: str, *, known_dead: bool = True) -> int:
-        return await self.client.run(processing.reclaim(REALM, QUEUE, worker, known_dead=known_dead))
-
-    async def read(self) -> looking.QueueReading:
-        return await self.client.run(looking.inspect(REALM, QUEUE))
-
-    async def state(self, job_id: str) -> State | None:
-        view = await self.client.run(looking.look(REALM, QUEUE, job_id))
-        return view and view.state
-
-
-@pytest.fixture
-def queue(client: AsyncClient) -> Queue:
-    return Queue(client)
-
-
-def done(job_id: str, attempt: int = 1, data: bytes = b"") -> Outcome:
-    return Outcome(job_id, attempt, "complete", data)
 
 
 async def test_a_job_goes_from_waiting_through_active_to_completed(queue: Queue) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,12 @@ from jobfleet import codec
 from jobfleet.job import JobView
 from jobfleet.keys import queue_keys
 from jobfleet.scripts.command import Command, Script
+from jobfleet.states import State
 
 _inspect = Script("inspect")
 _look = Script("look")
+_await_end = Script("await_end")
+_list = Script("list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class QueueReading:
     next_due_ms: int | None
     completed: int
     failed: int
+    cancelled: int
+    groups: int
     oldest_waiting_ms: int | None
     settings: dict[str, int]
     workers: tuple[WorkerReading, ...]
@@ -52,17 +58,18 @@ def inspect(realm: str, queue: str) -> Command[QueueReading]:
     keys = queue_keys(realm, queue)
     names = [
         keys.jobs, keys.counters, keys.delayed, keys.config, keys.workers, keys.info, keys.draining, keys.busy,
-        keys.completed, keys.failed, *keys.lines,
+        keys.completed, keys.failed, *keys.lines, keys.cancelled, keys.ring, keys.group_parked,
     ]  # fmt: skip
     return Command(_inspect, names, [], _reading)
 
 
 def _numbers(flat: list[bytes]) -> dict[str, int]:
-    return {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
+    """The whole numbers among a hash's fields: a counter, a setting."""
+    return {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2) if flat[i + 1].lstrip(b"-").isdigit()}
 
 
 def _reading(raw: list[Any]) -> QueueReading:
-    now, counters, delayed, delayed_due, next_due, completed, failed, oldest, settings, fleet = raw
+    now, counters, delayed, delayed_due, next_due, completed, failed, oldest, settings, fleet, cancelled, groups = raw
     workers = []
     for i in range(0, len(fleet), 5):
         worker, lease_end, info, busy, draining = fleet[i : i + 5]
@@ -78,6 +85,8 @@ def _reading(raw: list[Any]) -> QueueReading:
         next_due_ms=next_due or None,
         completed=completed,
         failed=failed,
+        cancelled=cancelled,
+        groups=groups,
         oldest_waiting_ms=oldest or None,
         settings=_numbers(settings),
         workers=tuple(workers),
@@ -87,8 +96,28 @@ def _reading(raw: list[Any]) -> QueueReading:
 def look(realm: str, queue: str, job_id: str) -> Command[JobView | None]:
     """One job by its id; None where there is none, or no longer."""
     keys = queue_keys(realm, queue)
+    return Command(_look, [keys.jobs, keys.results, keys.errors, keys.progress], [job_id], _one(queue, job_id))
 
-    def parse(raw: list[Any] | None) -> JobView | None:
-        return codec.view(queue, job_id, *raw) if raw else None
 
-    return Command(_look, [keys.jobs, keys.results, keys.errors], [job_id], parse)
+def await_end(realm: str, queue: str, job_id: str) -> Command[JobView | None]:
+    """As :func:`look`; and if the job has not ended, its end will be told once on the channel ``QueueKeys.ends``."""
+    keys = queue_keys(realm, queue)
+    names = [keys.jobs, keys.results, keys.errors, keys.progress, keys.awaited]
+    return Command(_await_end, names, [job_id], _one(queue, job_id))
+
+
+def _one(queue: str, job_id: str) -> Callable[[list[Any] | None], JobView | None]:
+    return lambda raw: codec.view(queue, job_id, *raw) if raw else None
+
+
+LISTED = (State.WAITING, State.DELAYED, State.COMPLETED, State.FAILED, State.CANCELLED)
+"""The states whose jobs can be listed."""
+
+
+def list_jobs(realm: str, queue: str, state: State, start: int, limit: int) -> Command[list[JobView]]:
+    """A page of the jobs in one of the states of :data:`LISTED`: the newest first, of delayed and waiting the next."""
+
+    def parse(flat: list[Any]) -> list[JobView]:
+        return [codec.view(queue, flat[i].decode(), *flat[i + 1 : i + 5]) for i in range(0, len(flat), 5)]
+
+    return Command(_list, queue_keys(realm, queue).all, [state.value, start, limit], parse)

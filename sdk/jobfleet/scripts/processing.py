@@ -17,6 +17,7 @@ _heartbeat = Script("heartbeat")
 _reclaim = Script("reclaim")
 _retire = Script("retire")
 _promote = Script("promote")
+_note = Script("note")
 
 MAX_BATCH = 1000
 """Outcomes, and likewise claims, in one call: Lua's unpack takes about 8,000 values."""
@@ -30,13 +31,15 @@ class Outcome:
     """What became of one attempt.
 
     Attributes:
-        verdict: ``complete``; ``retry`` (after ``delay_ms``, a failure); ``fail`` (for good); ``return`` (unfailed).
+        verdict: ``complete``; ``retry`` (after ``delay_ms``, a failure); ``fail`` (for good); ``return`` (unfailed, to
+            the head of its line); ``snooze`` (after ``delay_ms``, unfailed); ``limit`` (returned, and the queue or the
+            job's group hands out nothing for ``delay_ms``); ``cancel``.
         data: the packed result or failure; empty: none.
     """
 
     id: str
     attempt: int
-    verdict: Literal["complete", "retry", "fail", "return"]
+    verdict: Literal["complete", "retry", "fail", "return", "snooze", "limit", "cancel"]
     data: bytes = b""
     delay_ms: int = 0
 
@@ -56,6 +59,7 @@ class Grant:
     Attributes:
         next_due_ms: when the next delayed job is due, Unix ms; 0: none.
         again: there may be more at once; do not wait for a wake.
+        resume_ms: when a limit lets more through, Unix ms; 0: no limit holds anything back.
         refused: ids whose outcome was not taken, because this worker no longer held that attempt.
     """
 
@@ -63,6 +67,7 @@ class Grant:
     next_due_ms: int
     hold: Hold
     again: bool
+    resume_ms: int
     refused: tuple[str, ...]
     jobs: list[ClaimedJob]
 
@@ -72,23 +77,22 @@ def settle_and_claim(
 ) -> Command[Grant]:
     """Hand in ``outcomes`` and ask for ``want`` jobs; either may be empty, each at most :data:`MAX_BATCH`."""
     keys = queue_keys(realm, queue)
-    args: list[Argument] = [worker, want, lease_ms]
+    args: list[Argument] = [worker, want, lease_ms, keys.ends, EXPIRED]
     for outcome in outcomes:
         args += (outcome.id, outcome.attempt, outcome.verdict, outcome.delay_ms, outcome.data)
 
     def parse(raw: list[Any]) -> Grant:
-        now, due, hold, again, refused, flat = raw
+        now, due, hold, again, resume, refused, flat = raw
         jobs = [
             ClaimedJob(queue, flat[i].decode(), flat[i + 1], flat[i + 2], flat[i + 3], flat[i + 4], flat[i + 5])
             for i in range(0, len(flat), 6)
         ]
-        return Grant(now, due, Hold(hold), again == 1, tuple(r.decode() for r in refused), jobs)
+        return Grant(now, due, Hold(hold), again == 1, resume, tuple(r.decode() for r in refused), jobs)
 
-    names = [
-        keys.jobs, keys.counters, keys.delayed, keys.wake, keys.config, keys.workers, keys.draining, keys.busy,
-        keys.active(worker), keys.completed, keys.failed, keys.results, keys.errors, *keys.lines,
-    ]  # fmt: skip
-    return Command(_settle_and_claim, names, args, parse)
+    return Command(_settle_and_claim, [*keys.all, keys.active(worker)], args, parse)
+
+
+EXPIRED = pack_failure(Failure("expired", "the job waited longer than its expires_in allowed"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +131,8 @@ POISON = pack_failure(
 def reclaim(realm: str, queue: str, worker: str, *, known_dead: bool) -> Command[int]:
     """Give a dead worker's jobs back; the answer is how many, or -1: its lease still runs and it is not known dead."""
     keys = queue_keys(realm, queue)
-    names = [
-        keys.jobs, keys.counters, keys.workers, keys.info, keys.draining, keys.busy, keys.active(worker), keys.wake,
-        keys.config, keys.failed, keys.errors, keys.results, *keys.lines,
-    ]  # fmt: skip
-    return Command(_reclaim, names, [worker, int(known_dead), POISON, WAKE_CHANNEL, keys.address], int)
+    args: list[Argument] = [worker, int(known_dead), POISON, WAKE_CHANNEL, keys.address, keys.ends]
+    return Command(_reclaim, [*keys.all, keys.active(worker)], args, int)
 
 
 def retire(realm: str, queue: str, worker: str) -> Command[int]:
@@ -144,5 +145,25 @@ def retire(realm: str, queue: str, worker: str) -> Command[int]:
 
 def promote(realm: str, queue: str, limit: int = MAX_BATCH) -> Command[int]:
     """Move due jobs, at most ``limit``, to their lines; the answer is how many."""
+    return Command(_promote, queue_keys(realm, queue).all, [limit], int)
+
+
+LOG_BYTES = 65_536
+"""What the log of a job may weigh; the older half goes when it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a running attempt tells: packed progress, or lines for its log, each ending with a line feed."""
+
+    id: str
+    attempt: int
+    progress: bytes = b""
+    lines: str = ""
+
+
+def note(realm: str, queue: str, worker: str, told: Note) -> Command[bool]:
+    """Keep what an attempt tells; the answer is False where its worker no longer holds it."""
     keys = queue_keys(realm, queue)
-    return Command(_promote, [keys.jobs, keys.counters, keys.delayed, keys.wake, *keys.lines], [limit], int)
+    args: list[Argument] = [told.id, told.attempt, told.progress, told.lines, LOG_BYTES]
+    return Command(_note, [keys.active(worker), keys.progress, keys.logs], args, bool)

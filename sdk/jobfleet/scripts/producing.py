@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobfleet.errors import InvalidJob
+from jobfleet.codec import EXTENDED
+from jobfleet.errors import InvalidJob, QueueFull
 from jobfleet.keys import WAKE_CHANNEL, queue_keys
 from jobfleet.scripts.command import Argument, Command, Script
 
 _enqueue = Script("enqueue")
+_enqueue_extended = Script("enqueue_extended")
 
 BATCH = 1000
 """Jobs in one call: few enough that a call keeps Redis busy for some milliseconds at most."""
@@ -18,37 +20,55 @@ BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job ready to send: checked and packed. ``due``: 0 now; above: Unix ms; below: ms from now."""
+    """A job ready to send: checked and packed. ``due``: 0 now; above: Unix ms; below: ms from now.
+
+    ``extension``: what :func:`jobfleet.codec.pack_extension` packed, or empty.
+    """
 
     id: str
     priority: int
     due: int
     body: bytes
+    extension: bytes = b""
 
 
-def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Command[list[bool]]:
-    """Accept a batch of at most :data:`BATCH` jobs, all or none; the answer says of each whether it is new.
+def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Command[list[str | None]]:
+    """Accept a batch of at most :data:`BATCH` jobs, all or none.
+
+    The answer has for each its id where it is new, None where that id was known already, or the id of the job that
+    stands for it by deduplication.
 
     Raises (from the answer):
         InvalidJob: a job is larger than its queue allows; nothing was accepted.
+        QueueFull: the queue has no room for all of them; nothing was accepted.
     """
     keys = queue_keys(realm, queue)
-    lines: dict[int, int] = {}
     args: list[Argument] = [WAKE_CHANNEL, keys.address]
+    if any(job.extension for job in jobs):
+        for job in jobs:
+            priority = job.priority + (EXTENDED if job.extension else 0)
+            args += (job.id, priority, job.due, job.extension + job.body)
+        return Command(_enqueue_extended, keys.all, args, lambda raw: _answer(queue, jobs, raw))
+    lines: dict[int, int] = {}
     for job in jobs:
         index = lines.setdefault(job.priority, len(lines) + 1)
         args += (job.id, index, job.priority, job.due, job.body)
+    names = [keys.jobs, keys.counters, keys.delayed, keys.wake, keys.config, keys.events, *map(keys.line, lines)]
+    return Command(_enqueue, names, args, lambda raw: _answer(queue, jobs, raw))
 
-    def parse(raw: list[Any]) -> list[bool]:
-        if raw and raw[0] == -1:
-            _, index, limit = raw
-            job = jobs[index - 1]
-            raise InvalidJob(
-                "args",
-                f"job {job.id} weighs {len(job.body)} bytes and queue {queue!r} takes at most {limit}; "
-                "pass a reference to the data instead of the data, or raise spec.maxJobBytes",
-            )
-        return [answer == 1 for answer in raw]
 
-    names = [keys.jobs, keys.counters, keys.delayed, keys.wake, keys.config, *(keys.line(p) for p in lines)]
-    return Command(_enqueue, names, args, parse)
+def _answer(queue: str, jobs: Sequence[NewJob], raw: list[Any]) -> list[str | None]:
+    if raw and raw[0] == -1:
+        _, index, limit = raw
+        job = jobs[index - 1]
+        raise InvalidJob(
+            "args",
+            f"job {job.id} weighs {len(job.body)} bytes and queue {queue!r} takes at most {limit}; "
+            "pass a reference to the data instead of the data, or raise spec.maxJobBytes",
+        )
+    if raw and raw[0] == -2:
+        raise QueueFull(queue, *raw[1:])
+    return [
+        (job.id if answer == 1 else None) if answer in (0, 1) else answer.decode()
+        for job, answer in zip(jobs, raw, strict=True)
+    ]

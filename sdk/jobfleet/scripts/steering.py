@@ -1,17 +1,24 @@
-"""Verbs of those who steer: settings, drain and undrain, purge."""
+"""Verbs of those who steer: settings, groups, drain, and what is done to jobs by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
-from jobfleet.keys import queue_keys
+from jobfleet.keys import WAKE_CHANNEL, queue_keys
 from jobfleet.scripts.command import Argument, Command, Script
+from jobfleet.states import State
 
 _configure = Script("configure")
 _drain = Script("drain")
 _undrain = Script("undrain")
 _purge = Script("purge")
+_group = Script("group")
+_cancel = Script("cancel")
+_retry = Script("retry")
+_discard = Script("discard")
+_clean = Script("clean")
 
 
 def configure(realm: str, queue: str, settings: Mapping[str, int]) -> Command[int]:
@@ -43,4 +50,43 @@ def undrain(realm: str, queue: str, workers: Sequence[str]) -> Command[int]:
 def purge(realm: str, queue: str, workers: Sequence[str]) -> Command[int]:
     """Delete every key of a queue, the named workers' own among them; the answer is how many jobs went."""
     keys = queue_keys(realm, queue)
-    return Command(_purge, [*keys.shared(), *(keys.active(worker) for worker in workers)], [], int)
+    own = [name for worker in workers for name in (keys.active(worker), keys.control(worker))]
+    return Command(_purge, [keys.jobs, *(name for name in keys.all if name != keys.jobs), *own], [], int)
+
+
+def configure_group(realm: str, queue: str, group: str, config: bytes) -> Command[int]:
+    """Give a group what :func:`jobfleet.codec.pack_group` packed; empty: what all groups have."""
+    return Command(_group, queue_keys(realm, queue).all, [group, config], int)
+
+
+class Cancellation(StrEnum):
+    """What became of a cancel."""
+
+    CANCELLED = "cancelled"
+    TOLD = "told"
+    ENDED = "ended"
+    UNKNOWN = "unknown"
+
+
+def cancel(realm: str, queue: str, job_id: str, workers: Sequence[str]) -> Command[Cancellation]:
+    """Cancel a job; the workers are all that may hold it."""
+    keys = queue_keys(realm, queue)
+    own = [name for worker in workers for name in (keys.active(worker), keys.control(worker))]
+    return Command(_cancel, [*keys.all, *own], [job_id, keys.ends, *workers], lambda raw: Cancellation(raw.decode()))
+
+
+def retry(realm: str, queue: str, job_ids: Sequence[str], spacing_ms: int = 0) -> Command[list[bool]]:
+    """Try failed or cancelled jobs again, ``spacing_ms`` apart; the answer says of each whether it was one."""
+    keys = queue_keys(realm, queue)
+    args: list[Argument] = [WAKE_CHANNEL, keys.address, spacing_ms, *job_ids]
+    return Command(_retry, keys.all, args, lambda raw: [answer == 1 for answer in raw])
+
+
+def discard(realm: str, queue: str, job_ids: Sequence[str]) -> Command[int]:
+    """Forget jobs that have ended; the answer is how many. At least one id must be given."""
+    return Command(_discard, queue_keys(realm, queue).all, list(job_ids), int)
+
+
+def clean(realm: str, queue: str, state: State, before_ms: int, limit: int) -> Command[int]:
+    """Forget the oldest completed, failed or cancelled jobs that ended before a time, at most ``limit``."""
+    return Command(_clean, queue_keys(realm, queue).all, [state.value, before_ms, limit], int)

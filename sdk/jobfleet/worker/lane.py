@@ -110,8 +110,8 @@ class Lane:
         if want > 0:
             self._more = grant.again or len(grant.jobs) == want
         self._due_at = None
-        if grant.next_due_ms:
-            self._due_at = time.monotonic() + max(0, grant.next_due_ms - grant.now_ms) / 1000
+        if due_ms := min((ms for ms in (grant.next_due_ms, grant.resume_ms) if ms), default=0):
+            self._due_at = time.monotonic() + max(0, due_ms - grant.now_ms) / 1000
         if grant.refused:
             log.warning(
                 "outcomes refused: the lease on these attempts was lost",

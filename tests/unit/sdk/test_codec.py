@@ -60,7 +60,10 @@ def test_a_record_is_read_as_the_scripts_write_it() -> None:
     header += b"".join(n.to_bytes(6, "big") for n in (1_700_000_000_001, 1_700_000_000_002, 1_700_000_000_003))
     assert len(header) == codec.HEADER_BYTES
     record = header + codec.pack_body("job", {"n": 1}, JobOptions())
-    view = codec.view("q", "id", record, codec.pack_result([1]), codec.pack_failure(Failure("E", "why")))
+    failures = codec.pack_failure(Failure("E", "earlier")) + codec.pack_failure(Failure("E", "why"))
+    view = codec.view("q", "id", record, codec.pack_result([1]), failures, codec.pack_result(50))
+    assert [failure.message for failure in view.history] == ["earlier", "why"]
+    assert (view.progress, view.group) == (50, None)
     assert (view.state, view.priority, view.attempt, view.failures, view.lost) == (State.ACTIVE, 3, 258, 2, 1)
     assert (view.enqueued_ms, view.since_ms, view.started_ms) == (
         1_700_000_000_001,
@@ -73,8 +76,7 @@ def test_a_record_is_read_as_the_scripts_write_it() -> None:
 
 
 def test_a_failure_is_cut_to_its_limits() -> None:
-    failure = codec.unpack_failure(codec.pack_failure(Failure("E", "m" * 9_000, "t" * 20_000 + "end")))
-    assert failure is not None
+    (failure,) = codec.unpack_failures(codec.pack_failure(Failure("E", "m" * 9_000, "t" * 20_000 + "end")))
     assert (len(failure.message), len(failure.traceback)) == (codec.MAX_MESSAGE, codec.MAX_TRACEBACK)
     assert failure.traceback.endswith("end")
 

@@ -20,10 +20,12 @@ def test_every_verb_of_the_design_has_its_file() -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_header_names_the_verb_every_key_and_the_return_value(verb: str) -> None:
     text = (LUA / f"{verb}.lua").read_text()
-    header = text[: text.index("\nlocal ")] if "\nlocal " in text else text
+    header = re.match(r"(--.*\n)+", text)[0]  # type: ignore[index]
     assert text.startswith(f"-- {verb}: ")
     assert re.search(r"^-- returns ", text, re.MULTILINE)
-    described = {int(n) for n in re.findall(r"^-- KEYS\[(\d+)", header, re.MULTILINE)}
+    described: set[int] = set()
+    for first, last in re.findall(r"^-- KEYS\[(\d+)(?:\.\.)?(\d*)\]", header, re.MULTILINE):
+        described |= set(range(int(first), int(last or first) + 1))
     body = text[len(header) :]
     used = {int(n) for n in re.findall(r"KEYS\[(\d+)\]", body)}
     assert used <= described

@@ -1,43 +1,133 @@
--- The second half of settle_and_claim, whose locals it uses: fills `taken` with up to `want` jobs, first priority first.
--- `again` is 1 where it stopped early, having stepped over too many ids without a waiting job behind them.
+-- The second half of settle_and_claim, whose locals it uses: fills `taken` with up to `want` jobs: groups and the jobs of no
+-- group in turn; within each, first priority first. `again` is 1 where it stopped early, having stepped over too many ids
+-- without a waiting job behind them; `resume` is when a limit lets more through, ms, or 0.
 local SKIPS = 1000
-local taken, again = {}, 0
-local function claim()
-  promote_due(now, want + 100, jobs, delayed, counters, line_of)
-  local room, skips = want, 0
-  local held, changed = {}, {}
+local taken, again, resume = {}, 0, 0
+local claimed, expired, changed, holds, skips = {}, {}, {}, {}, 0
+local met = {} -- an id may stand in lines twice, and its record is written at the end
+
+-- Take one id from a line as a job, if a waiting job is behind it.
+local function accept(id, record)
+  if not record or string.byte(record) ~= WAITING or met[id] then
+    skips = skips + 1
+    return nil
+  end
+  met[id] = true
+  local _, priority, attempt, failures, lost, enqueued, since, started = unpack_header(record)
+  local extension = extension_of(record)
+  changed[#changed + 1] = id
+  if extension and extension.x and since + extension.x < now then
+    expired[#expired + 1] = id
+    keep_failure(id, expired_error)
+    changed[#changed + 1] = with_header(record, FAILED, priority, attempt, failures, lost, enqueued, now, started)
+    ended(id, extension, channel)
+    return nil
+  end
+  attempt = attempt + 1
+  changed[#changed + 1] = with_header(record, ACTIVE, priority, attempt, failures, lost, enqueued, now, now)
+  claimed[#claimed + 1] = id
+  holds[#holds + 1] = id
+  holds[#holds + 1] = attempt
+  local k = #taken
+  taken[k + 1], taken[k + 2], taken[k + 3] = id, attempt, failures
+  taken[k + 4], taken[k + 5], taken[k + 6] = lost, enqueued, body_of(record)
+  return extension
+end
+
+-- Up to `room` jobs of no group; returns how many ids were looked at.
+local function from_lines(room)
+  local looked = 0
   for priority = 1, 10 do
-    local line = line_of(priority)
     while room > 0 and skips < SKIPS do
-      local ids = redis.call('LPOP', line, room)
+      local ids = redis.call('LPOP', KEYS[priority], room)
       if not ids then break end
+      local before = #claimed
       local records = redis.call('HMGET', jobs, unpack(ids))
-      for n, id in ipairs(ids) do
-        local record = records[n]
-        if record and string.byte(record) == WAITING then
-          local _, prio, attempt, failures, lost, enqueued = unpack_header(record)
-          attempt = attempt + 1
-          held[#held + 1] = id
-          held[#held + 1] = attempt
-          changed[#changed + 1] = id
-          changed[#changed + 1] = with_header(record, ACTIVE, prio, attempt, failures, lost, enqueued, now, now)
-          local k = #taken
-          taken[k + 1], taken[k + 2], taken[k + 3] = id, attempt, failures
-          taken[k + 4], taken[k + 5], taken[k + 6] = lost, enqueued, string.sub(record, BODY_AT)
-          room = room - 1
-        else
-          skips = skips + 1
-        end
-      end
+      for n, id in ipairs(ids) do accept(id, records[n]) end
+      looked = looked + #ids
+      room = room - (#claimed - before)
     end
-    if room == 0 or skips >= SKIPS then break end
+    if room <= 0 then break end
+  end
+  return looked
+end
+
+-- One job of a group, unless its bucket is empty; then it is parked.
+local function from_group(group)
+  local weight, most, rate, period = group_settings(group)
+  local tokens
+  if rate > 0 then
+    tokens = tokens_now(redis.call('HGET', group_tokens, group), rate, period)
+    if tokens < 1 then return park(group, next_token(tokens, rate, period)) end
+  end
+  local id, left = group_take(group)
+  local before = #claimed
+  if id then accept(id, redis.call('HGET', jobs, id)) end
+  if #claimed > before then
+    local running = redis.call('HINCRBY', group_active, group, 1)
+    redis.call('ZINCRBY', ring, 1 / weight, group)
+    if rate > 0 then
+      tokens = tokens - 1
+      redis.call('HSET', group_tokens, group, tokens .. ' ' .. now)
+      if left == 0 then bucket_full_at(group, now + math.ceil((rate - tokens) * period / rate)) end
+    end
+    if most > 0 and running >= most then redis.call('ZREM', ring, group) end
+  end
+  if left == 0 then redis.call('ZREM', ring, group) end
+end
+
+local function in_turns(room)
+  local vtime, own = virtual_time(), tonumber(redis.call('HGET', counters, 'utime') or 0)
+  local lines = true
+  while #claimed < room and skips < SKIPS do
+    local head = redis.call('ZRANGE', ring, 0, 0, 'WITHSCORES')
+    local turn = tonumber(head[2])
+    own = math.max(own, vtime)
+    if head[1] and not (lines and own < turn) then
+      vtime = math.max(vtime, turn)
+      redis.call('HSET', counters, 'vtime', vtime)
+      from_group(head[1])
+    elseif lines then
+      if from_lines(1) == 0 then lines = false else own = own + 1 end
+    else
+      break
+    end
+  end
+  redis.call('HSET', counters, 'utime', own)
+end
+
+local function claim()
+  promote_due(want + 100)
+  local room = want
+  if setting.max_active > 0 then room = math.min(room, setting.max_active - count('active')) end
+  local tokens
+  if setting.rate_count > 0 then
+    tokens = tokens_now(redis.call('HGET', counters, 'tokens'), setting.rate_count, setting.rate_ms)
+    room = math.min(room, math.floor(tokens))
+  end
+  if redis.call('EXISTS', group_parked) == 1 then unpark() end
+  if room > 0 then
+    if count('grouped') > 0 then in_turns(room) else from_lines(room) end
   end
   if skips >= SKIPS then again = 1 end
-  local count = #taken / 6
-  if count > 0 then
-    redis.call('HSET', active, unpack(held))
-    redis.call('HSET', jobs, unpack(changed))
-    redis.call('HINCRBY', counters, 'waiting', -count)
-    redis.call('HINCRBY', counters, 'active', count)
+  if #changed > 0 then redis.call('HSET', jobs, unpack(changed)) end
+  if #expired > 0 then
+    redis.call('HINCRBY', counters, 'waiting', -#expired)
+    shelve_failed(expired)
+  end
+  if #claimed > 0 then
+    redis.call('HSET', active, unpack(holds))
+    redis.call('HINCRBY', counters, 'waiting', -#claimed)
+    redis.call('HINCRBY', counters, 'active', #claimed)
+    tell('claim', claimed)
+    if tokens then
+      tokens = tokens - #claimed
+      redis.call('HSET', counters, 'tokens', tokens .. ' ' .. now)
+    end
+  end
+  if #claimed < want then
+    if tokens and tokens < 1 then resume = next_token(tokens, setting.rate_count, setting.rate_ms) end
+    local parked = redis.call('ZRANGE', group_parked, 0, 0, 'WITHSCORES')[2]
+    if parked and (resume == 0 or tonumber(parked) < resume) then resume = tonumber(parked) end
   end
 end

@@ -1,26 +1,26 @@
--- Moves jobs whose time has come from the delayed set to the end of their lines, at most `limit` in one go.
--- `line_of` gives a priority's line. Returns how many moved.
-local function promote_due(now, limit, jobs, delayed, counters, line_of)
+-- Moves jobs whose time has come from the delayed set to the end of their lines, at most `limit` in one go. Returns how many.
+local function promote_due(limit)
   local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'WITHSCORES', 'LIMIT', 0, limit)
   if #due == 0 then return 0 end
   local ids = {}
   for i = 1, #due, 2 do ids[#ids + 1] = due[i] end
+  redis.call('ZREM', delayed, unpack(ids))
   local records = redis.call('HMGET', jobs, unpack(ids))
-  local changed, moved = {}, 0
+  local changed, moved = {}, {}
   for i, id in ipairs(ids) do
     local record = records[i]
     if record and string.byte(record) == DELAYED then
       local _, priority, attempt, failures, lost, enqueued, _, started = unpack_header(record)
       changed[#changed + 1] = id
       changed[#changed + 1] = with_header(record, WAITING, priority, attempt, failures, lost, enqueued, tonumber(due[2 * i]), started)
-      redis.call('RPUSH', line_of(priority), id)
-      moved = moved + 1
+      put_last(id, priority, extension_of(record))
+      moved[#moved + 1] = id
     end
   end
-  redis.call('ZREM', delayed, unpack(ids))
-  if moved > 0 then
+  if #moved > 0 then
     redis.call('HSET', jobs, unpack(changed))
-    redis.call('HINCRBY', counters, 'waiting', moved)
+    redis.call('HINCRBY', counters, 'waiting', #moved)
+    tell('promote', moved)
   end
-  return moved
+  return #moved
 end

@@ -1,14 +1,16 @@
--- A job in Redis is one field of the hash "jobs": a header of 25 bytes that the scripts read and write, then the
--- body that the producer packed, which no script looks into.
+-- A job in Redis is one field of the hash "jobs": a header of 25 bytes that the scripts read and write; for some jobs an
+-- extension, which the scripts read; then the body that the producer packed, which no script looks into.
 --
 --   state 1, priority 1, attempt 3, failures 1, lost 1, enqueued ms 6, since ms 6, started ms 6   (big-endian)
+--   if priority >= 128: length 2, then a MessagePack map: g group, k key of deduplication, m its mode (throttle, debounce,
+--   unique), t its time in ms, x ms that the job may wait
 --
 -- attempt: deliveries so far, the fencing token; failures: attempts that a handler failed; lost: leases lost;
 -- since: when the job came into its state (of a waiting job: when it became ready); started: the last delivery.
 -- Kept in step with codec.py by a test.
 local HEADER = '>BBI3BBI6I6I6'
 local BODY_AT = 26
-local WAITING, DELAYED, ACTIVE, COMPLETED, FAILED = 87, 68, 65, 67, 70
+local WAITING, DELAYED, ACTIVE, COMPLETED, FAILED, CANCELLED = 87, 68, 65, 67, 70, 88
 
 local function unpack_header(record)
   return struct.unpack(HEADER, record)
@@ -16,6 +18,17 @@ end
 
 local function with_header(record, state, priority, attempt, failures, lost, enqueued, since, started)
   return struct.pack(HEADER, state, priority, attempt, failures, lost, enqueued, since, started) .. string.sub(record, BODY_AT)
+end
+
+local function extension_of(record)
+  if string.byte(record, 2) < 128 then return nil end
+  local length = struct.unpack('>H', record, BODY_AT)
+  return cmsgpack.unpack(string.sub(record, BODY_AT + 2, BODY_AT + 1 + length))
+end
+
+local function body_of(record)
+  if string.byte(record, 2) < 128 then return string.sub(record, BODY_AT) end
+  return string.sub(record, BODY_AT + 2 + struct.unpack('>H', record, BODY_AT))
 end
 
 local function now_ms()

@@ -3,54 +3,67 @@
 local refused, gone = {}, {}
 local function settle()
   local ids = {}
-  for i = 4, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
+  for i = OUTCOMES, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
   if #ids == 0 then return end
-  local held = redis.call('HMGET', active, unpack(ids))
+  local attempts = redis.call('HMGET', active, unpack(ids))
   local records = redis.call('HMGET', jobs, unpack(ids))
-  local changed, done, lost_for_good, dropped = {}, {}, {}, {}
-  local retried, returned, busy_ms, seen = 0, 0, 0, {}
-  local keep = tonumber(settings[2] or 1000)
+  local cancels = redis.call('SCARD', cancelling) > 0
+  local watched = redis.call('SCARD', awaited) > 0
+  local changed, seen, busy_ms, outputs = {}, {}, 0, {}
+  local done, retried, returned, dropped, dead, called_off = {}, {}, {}, {}, {}, {}
   for n, id in ipairs(ids) do
-    local i = 4 + (n - 1) * 5
-    local verdict, bytes, record = ARGV[i + 2], ARGV[i + 4], records[n]
-    if held[n] ~= ARGV[i + 1] or not record or seen[id] then
+    local i = OUTCOMES + (n - 1) * 5
+    local verdict, delay, bytes, record = ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4], records[n]
+    if attempts[n] ~= ARGV[i + 1] or not record or seen[id] then
       refused[#refused + 1] = id
     else
       seen[id] = true
       gone[#gone + 1] = id
       local _, priority, attempt, failures, lost, enqueued, _, started = unpack_header(record)
+      local extension = extension_of(record)
       local state, since = WAITING, now
-      if verdict == 'return' then
-        returned = returned + 1
-        redis.call('LPUSH', line_of(priority), id)
-      else
-        busy_ms = busy_ms + math.max(0, now - started)
-        if verdict == 'complete' then
-          state = COMPLETED
-          if keep > 0 then
-            if bytes ~= '' then redis.call('HSET', results, id, bytes) end
-            done[#done + 1] = id
-          else
-            dropped[#dropped + 1] = id
-          end
+      if cancels and redis.call('SREM', cancelling, id) == 1 and verdict ~= 'complete' then verdict = 'cancel' end
+      if extension and extension.g then group_leave(extension.g) end
+      if verdict == 'complete' or verdict == 'retry' or verdict == 'fail' then busy_ms = busy_ms + math.max(0, now - started) end
+      if verdict == 'complete' then
+        state = COMPLETED
+        if setting.keep_completed > 0 then
+          if bytes ~= '' then outputs[#outputs + 1], outputs[#outputs + 2] = id, bytes end
+          done[#done + 1] = id
         else
-          if bytes ~= '' then redis.call('HSET', errors, id, bytes) end
-          failures = math.min(failures + 1, 255)
-          if verdict == 'retry' then
-            retried = retried + 1
-            local delay = tonumber(ARGV[i + 3])
-            if delay > 0 then
-              state, since = DELAYED, now + delay
-              redis.call('ZADD', delayed, since, id)
-            else
-              returned = returned + 1
-              redis.call('RPUSH', line_of(priority), id)
-            end
+          dropped[#dropped + 1] = id
+        end
+      elseif verdict == 'fail' or verdict == 'retry' then
+        if bytes ~= '' then keep_failure(id, bytes) end
+        failures = math.min(failures + 1, 255)
+        if verdict == 'fail' then
+          state = FAILED
+          dead[#dead + 1] = id
+        else
+          retried[#retried + 1] = id
+        end
+      elseif verdict == 'cancel' then
+        state = CANCELLED
+        called_off[#called_off + 1] = id
+      end
+      if state == WAITING then
+        if verdict == 'limit' then
+          if extension and extension.g then
+            park(extension.g, now + delay)
           else
-            state = FAILED
-            lost_for_good[#lost_for_good + 1] = id
+            redis.call('HSET', counters, 'blocked_until', math.max(count('blocked_until'), now + delay))
           end
         end
+        if (verdict == 'retry' or verdict == 'snooze') and delay > 0 then
+          state, since = DELAYED, now + delay
+          redis.call('ZADD', delayed, since, id)
+        else
+          returned[#returned + 1] = id
+          local put = (verdict == 'retry' or verdict == 'snooze') and put_last or put_first
+          put(id, priority, extension)
+        end
+      elseif extension or watched then
+        ended(id, extension, channel)
       end
       changed[#changed + 1] = id
       changed[#changed + 1] = with_header(record, state, priority, attempt, failures, lost, enqueued, since, started)
@@ -59,26 +72,30 @@ local function settle()
   if #gone == 0 then return end
   redis.call('HDEL', active, unpack(gone))
   redis.call('HSET', jobs, unpack(changed))
+  if #outputs > 0 then redis.call('HSET', results, unpack(outputs)) end
   redis.call('HINCRBY', counters, 'active', -#gone)
-  local finished = #done + #dropped + retried + #lost_for_good
-  if finished > 0 then
-    redis.call('HINCRBY', counters, 'finished', finished)
+  local completions = #done + #dropped
+  if completions + #retried + #dead > 0 then
+    redis.call('HINCRBY', counters, 'finished', completions + #retried + #dead)
     redis.call('HINCRBY', counters, 'busy_ms', busy_ms)
   end
-  if #done + #dropped > 0 then redis.call('HINCRBY', counters, 'completed', #done + #dropped) end
-  if retried > 0 then redis.call('HINCRBY', counters, 'retried', retried) end
-  if returned > 0 then redis.call('HINCRBY', counters, 'waiting', returned) end
-  if #lost_for_good > 0 then
-    redis.call('HINCRBY', counters, 'failed', #lost_for_good)
-    shelve_failed(lost_for_good, now, tonumber(settings[4] or 10000), tonumber(settings[5] or 2592000), jobs, failed, errors, results)
+  if completions > 0 then redis.call('HINCRBY', counters, 'completed', completions) end
+  if #returned > 0 then redis.call('HINCRBY', counters, 'waiting', #returned) end
+  if #retried > 0 then
+    redis.call('HINCRBY', counters, 'retried', #retried)
+    tell('retry', retried)
   end
+  shelve_failed(dead)
+  shelve_cancelled(called_off)
+  tell('complete', done)
+  tell('complete', dropped)
   if #done > 0 then
     redis.call('LPUSH', completed, unpack(done))
-    local over = redis.call('LLEN', completed) - keep
+    local over = redis.call('LLEN', completed) - setting.keep_completed
     if over > 0 then
       for _, id in ipairs(redis.call('RPOP', completed, math.min(over, 2 * #done))) do dropped[#dropped + 1] = id end
     end
-    local cutoff = now - tonumber(settings[3] or 86400) * 1000
+    local cutoff = now - setting.keep_completed_seconds * 1000
     for _ = 1, #done do
       local tail = redis.call('LINDEX', completed, -1)
       local record = tail and redis.call('HGET', jobs, tail)
@@ -87,9 +104,5 @@ local function settle()
       dropped[#dropped + 1] = tail
     end
   end
-  if #dropped > 0 then
-    redis.call('HDEL', jobs, unpack(dropped))
-    redis.call('HDEL', results, unpack(dropped))
-    redis.call('HDEL', errors, unpack(dropped))
-  end
+  forget(dropped)
 end

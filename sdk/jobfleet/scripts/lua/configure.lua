@@ -1,4 +1,4 @@
--- configure: write a queue's settings; an end of a pause wakes a worker.
+-- configure: write a queue's settings; what a new setting lets through wakes a worker.
 --
 -- KEYS[1] config    hash
 -- KEYS[2] counters  hash
@@ -7,10 +7,8 @@
 -- returns 1
 --@include _wake
 local config, counters, wake = KEYS[1], KEYS[2], KEYS[3]
-local before = redis.call('HGET', config, 'paused')
 redis.call('HSET', config, unpack(ARGV))
-if before == '1' and redis.call('HGET', config, 'paused') ~= '1'
-  and tonumber(redis.call('HGET', counters, 'waiting') or 0) > 0 then
+if redis.call('HGET', config, 'paused') ~= '1' and tonumber(redis.call('HGET', counters, 'waiting') or 0) > 0 then
   wake_worker(wake)
 end
 return 1

@@ -1,4 +1,4 @@
--- enqueue: accept a batch of jobs, all or none.
+-- enqueue: accept a batch of plain jobs, all or none: the quick way for jobs without an extension.
 -- A job whose id is known already is left as it is, so that a producer may send the same batch again after a lost answer.
 --
 -- KEYS[1] jobs      hash  id -> record
@@ -6,22 +6,29 @@
 -- KEYS[3] delayed   zset  id by due ms
 -- KEYS[4] wake      list
 -- KEYS[5] config    hash
--- KEYS[6..] lines   list  a waiting line for each priority that occurs in the batch
+-- KEYS[6] events    stream, bounded
+-- KEYS[7..] lines   list  a waiting line for each priority that occurs in the batch
 -- ARGV[1] channel   where the operator listens
 -- ARGV[2] address   realm/queue
 -- ARGV[3..] five a job: id, line (index among the lines, from 1), priority (1-10),
 --           due (0: now; above: Unix ms; below: that many ms from now), body (bytes)
--- returns  {1 accepted | 0 known already, ...}, or {-1, index from 1, limit in bytes} and nothing written
+-- returns  {1 accepted | 0 known already, ...}; or, with nothing written, {-1, index from 1, limit in bytes}: too large,
+--          {-2, length, limit in jobs}: the queue is full
 --@include _record
 --@include _wake
-local jobs, counters, delayed, wake, config = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local LINES = 5
-local limit = tonumber(redis.call('HGET', config, 'max_job_bytes') or 262144)
+local jobs, counters, delayed, wake, config, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local LINES = 6
+local limits = redis.call('HMGET', config, 'max_job_bytes', 'max_length', 'events')
+local most_bytes, most_jobs = tonumber(limits[1] or 262144), tonumber(limits[2] or 0)
 for i = 3, #ARGV, 5 do
-  if #ARGV[i + 4] > limit then return {-1, (i - 3) / 5 + 1, limit} end
+  if #ARGV[i + 4] > most_bytes then return {-1, (i - 3) / 5 + 1, most_bytes} end
+end
+if most_jobs > 0 then
+  local length = tonumber(redis.call('HGET', counters, 'waiting') or 0) + redis.call('ZCARD', delayed)
+  if length + (#ARGV - 2) / 5 > most_jobs then return {-2, length, most_jobs} end
 end
 local now = now_ms()
-local answer, accepted, waiting, sooner = {}, 0, 0, false
+local answer, accepted, waiting, sooner = {}, {}, 0, false
 for i = 3, #ARGV, 5 do
   local id, priority, due = ARGV[i], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
   if due < 0 then due = now - due end
@@ -31,7 +38,7 @@ for i = 3, #ARGV, 5 do
   local fresh = redis.call('HSETNX', jobs, id, header .. ARGV[i + 4])
   answer[#answer + 1] = fresh
   if fresh == 1 then
-    accepted = accepted + 1
+    accepted[#accepted + 1] = id
     if state == DELAYED then
       redis.call('ZADD', delayed, due, id)
       sooner = sooner or redis.call('ZRANGE', delayed, 0, 0)[1] == id
@@ -41,7 +48,11 @@ for i = 3, #ARGV, 5 do
     end
   end
 end
-if accepted > 0 then redis.call('HINCRBY', counters, 'enqueued', accepted) end
+if #accepted > 0 then
+  redis.call('HINCRBY', counters, 'enqueued', #accepted)
+  local keep = tonumber(limits[3] or 1000)
+  if keep > 0 then redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'verb', 'enqueue', 'ids', table.concat(accepted, ' ')) end
+end
 if waiting > 0 then
   local total = redis.call('HINCRBY', counters, 'waiting', waiting)
   if total == waiting then redis.call('PUBLISH', ARGV[1], ARGV[2]) end

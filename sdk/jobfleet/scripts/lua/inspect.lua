@@ -11,9 +11,12 @@
 -- KEYS[9]  completed  list
 -- KEYS[10] failed     zset
 -- KEYS[11..20] lines  list  waiting, priority 1 to 10
+-- KEYS[21] cancelled  zset
+-- KEYS[22] ring       zset  groups that may have a turn
+-- KEYS[23] parked     zset  groups that may not yet
 -- returns {now ms, {counter, value, ...}, delayed, delayed and due, next due ms or 0, completed, failed,
 --          oldest waiting ms or 0, {setting, value, ...},
---          {worker, end of lease ms, info bytes or '', busy, draining 0|1, ...}}
+--          {worker, end of lease ms, info bytes or '', busy, draining 0|1, ...}, cancelled, groups}
 --@include _record
 local jobs, counters, delayed, config, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local info, draining, busy, completed, failed = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
@@ -42,5 +45,5 @@ local next_due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
 return {
   now, redis.call('HGETALL', counters), redis.call('ZCARD', delayed), redis.call('ZCOUNT', delayed, '-inf', now),
   tonumber(next_due or 0), redis.call('LLEN', completed), redis.call('ZCARD', failed), oldest,
-  redis.call('HGETALL', config), fleet,
+  redis.call('HGETALL', config), fleet, redis.call('ZCARD', KEYS[21]), redis.call('ZCARD', KEYS[22]) + redis.call('ZCARD', KEYS[23]),
 }

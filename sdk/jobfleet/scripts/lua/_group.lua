@@ -1,0 +1,100 @@
+-- Fair turns between groups (tenants). Each group that may run a job stands in "ring" at a virtual time; the earliest is
+-- served and moves on by 1/weight: start-time fair queuing (Goyal, Vin, Cheng, SIGCOMM 1996), O(log groups) a job. A group
+-- that is empty, at its limit or parked stands outside. Jobs of no group count as one group of weight 1.
+--
+-- A group's line is a linked list, and not a list key of its own, so that every key is declared: "group_line" has both
+-- ends of each priority's line, "group_next" the links. A node is "id<tab>number": an id may stand in a line twice, once as
+-- what is left of a cancelled job.
+local function group_settings(group)
+  local own = redis.call('HGET', group_config, group)
+  own = own and cmsgpack.unpack(own) or {}
+  return own.w or 1, own.c or setting.group_max_active, own.r or setting.group_rate_count, own.m or setting.group_rate_ms
+end
+
+local function virtual_time()
+  return tonumber(redis.call('HGET', counters, 'vtime') or 0)
+end
+
+-- Let a group with waiting jobs take part, unless it is at its limit or parked.
+local function enter_ring(group)
+  local weight, most = group_settings(group)
+  if most > 0 and tonumber(redis.call('HGET', group_active, group) or 0) >= most then return end
+  if redis.call('ZSCORE', group_parked, group) then return end
+  redis.call('ZADD', ring, 'NX', virtual_time() + 1 / weight, group)
+end
+
+local function group_put(id, priority, group, first)
+  local field = priority .. ':' .. group
+  local node = id .. '\t' .. redis.call('HINCRBY', counters, 'nodes', 1)
+  local ends = redis.call('HGET', group_line, field)
+  if not ends then
+    redis.call('HSET', group_line, field, node .. ' ' .. node)
+  else
+    local head, tail = string.match(ends, '^(%S+\t%d+) (%S+\t%d+)$')
+    if first then
+      redis.call('HSET', group_next, node, head)
+      redis.call('HSET', group_line, field, node .. ' ' .. tail)
+    else
+      redis.call('HSET', group_next, tail, node)
+      redis.call('HSET', group_line, field, head .. ' ' .. node)
+    end
+  end
+  local state = tonumber(redis.call('HGET', group_wait, group) or 0)
+  local mask, bit_of = state % 1024, 2 ^ (priority - 1)
+  if math.floor(mask / bit_of) % 2 == 0 then state = state + bit_of end
+  redis.call('HSET', group_wait, group, state + 1024)
+  redis.call('HINCRBY', counters, 'grouped', 1)
+  if state < 1024 then enter_ring(group) end
+end
+
+-- The first job of a group's first priority, and how many are left; nothing where the group has none.
+local function group_take(group)
+  local state = tonumber(redis.call('HGET', group_wait, group) or 0)
+  if state < 1024 then return nil, 0 end
+  local mask, priority = state % 1024, 1
+  while mask % 2 == 0 do mask, priority = mask / 2, priority + 1 end
+  local field = priority .. ':' .. group
+  local head, tail = string.match(redis.call('HGET', group_line, field), '^(%S+\t%d+) (%S+\t%d+)$')
+  if head == tail then
+    redis.call('HDEL', group_line, field)
+    state = state - 2 ^ (priority - 1)
+  else
+    redis.call('HSET', group_line, field, redis.call('HGET', group_next, head) .. ' ' .. tail)
+    redis.call('HDEL', group_next, head)
+  end
+  state = state - 1024
+  if state < 1024 then redis.call('HDEL', group_wait, group) else redis.call('HSET', group_wait, group, state) end
+  redis.call('HINCRBY', counters, 'grouped', -1)
+  return string.match(head, '^(%S+)\t'), math.floor(state / 1024)
+end
+
+local function park(group, until_ms)
+  redis.call('ZREM', ring, group)
+  redis.call('ZADD', group_parked, 'GT', until_ms, group)
+end
+
+-- The bucket of a group that has run dry of jobs is forgotten when it is full: a mark among the parked, which holds
+-- nobody up, being no group's name.
+local MARK = '\1'
+local function bucket_full_at(group, at_ms)
+  redis.call('ZADD', group_parked, 'GT', at_ms, MARK .. group)
+end
+
+-- Groups whose time has come stand in the ring again.
+local function unpark()
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', group_parked, '-inf', now, 'LIMIT', 0, 100)) do
+    redis.call('ZREM', group_parked, member)
+    if string.sub(member, 1, 1) == MARK then
+      local group = string.sub(member, 2)
+      if redis.call('HEXISTS', group_wait, group) == 0 then redis.call('HDEL', group_tokens, group) end
+    elseif redis.call('HEXISTS', group_wait, member) == 1 then
+      enter_ring(member)
+    end
+  end
+end
+
+-- A job of the group is no longer active.
+local function group_leave(group)
+  if redis.call('HINCRBY', group_active, group, -1) <= 0 then redis.call('HDEL', group_active, group) end
+  if redis.call('HEXISTS', group_wait, group) == 1 then enter_ring(group) end
+end

@@ -1,0 +1,62 @@
+-- Jobs that have ended are kept on shelves, within limits by count and age, oldest out first. The work is bounded by the
+-- batch: twice what comes in goes out at most.
+local function forget(ids)
+  if #ids == 0 then return end
+  redis.call('HDEL', jobs, unpack(ids))
+  redis.call('HDEL', results, unpack(ids))
+  redis.call('HDEL', errors, unpack(ids))
+  redis.call('HDEL', progress, unpack(ids))
+  redis.call('HDEL', logs, unpack(ids))
+end
+
+local function shelve(shelf, ids, keep, keep_seconds)
+  if #ids == 0 then return end
+  local members = {}
+  for _, id in ipairs(ids) do
+    members[#members + 1] = now
+    members[#members + 1] = id
+  end
+  redis.call('ZADD', shelf, unpack(members))
+  local out = redis.call('ZRANGEBYSCORE', shelf, '-inf', now - keep_seconds * 1000, 'LIMIT', 0, #ids)
+  if #out > 0 then redis.call('ZREM', shelf, unpack(out)) end
+  local over = redis.call('ZCARD', shelf) - keep
+  if over > 0 then
+    local popped = redis.call('ZPOPMIN', shelf, math.min(over, 2 * #ids))
+    for i = 1, #popped, 2 do out[#out + 1] = popped[i] end
+  end
+  forget(out)
+end
+
+local function shelve_failed(ids)
+  if #ids == 0 then return end
+  redis.call('HINCRBY', counters, 'failed', #ids)
+  tell('fail', ids)
+  shelve(failed, ids, setting.keep_failed, setting.keep_failed_seconds)
+end
+
+local function shelve_cancelled(ids)
+  if #ids == 0 then return end
+  redis.call('HINCRBY', counters, 'cancelled', #ids)
+  tell('cancel', ids)
+  shelve(cancelled, ids, setting.keep_failed, setting.keep_failed_seconds)
+end
+
+-- Failures are kept one after the other, the newest last; the older ones go when they would weigh too much.
+local FAILURES_BYTES = 32768
+local function keep_failure(id, bytes)
+  local earlier = redis.call('HGET', errors, id) or ''
+  if #earlier + #bytes > FAILURES_BYTES then earlier = '' end
+  redis.call('HSET', errors, id, earlier .. bytes)
+end
+
+-- What else happens when a job ends: its deduplication key is free, and whoever waits for it is told.
+local function ended(id, extension, channel)
+  if extension and extension.k and extension.m ~= 'throttle' then
+    local entry = redis.call('HGET', dedup, extension.k)
+    if entry and string.match(entry, '^(%S+) ') == id then
+      redis.call('HDEL', dedup, extension.k)
+      redis.call('ZREM', dedup_until, extension.k)
+    end
+  end
+  if redis.call('SREM', awaited, id) == 1 then redis.call('PUBLISH', channel, id) end
+end

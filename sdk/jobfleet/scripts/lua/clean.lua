@@ -1,0 +1,26 @@
+-- clean: forget the oldest jobs of one state that came into it before a time, a bounded number in one call.
+--
+-- KEYS[1..39]    the queue, as in _queue.lua
+-- ARGV[1] state  completed | failed | cancelled
+-- ARGV[2] before ms
+-- ARGV[3] limit  jobs in one call
+-- returns how many were forgotten
+--@include _record
+--@include _queue
+--@include _shelf
+local before, limit, gone = tonumber(ARGV[2]), tonumber(ARGV[3]), {}
+if ARGV[1] == 'completed' then
+  for _ = 1, limit do
+    local tail = redis.call('LINDEX', completed, -1)
+    local record = tail and redis.call('HGET', jobs, tail)
+    if not tail or (record and select(7, unpack_header(record)) >= before) then break end
+    redis.call('RPOP', completed)
+    gone[#gone + 1] = tail
+  end
+else
+  local shelf = ARGV[1] == 'failed' and failed or cancelled
+  gone = redis.call('ZRANGEBYSCORE', shelf, '-inf', '(' .. before, 'LIMIT', 0, limit)
+  if #gone > 0 then redis.call('ZREM', shelf, unpack(gone)) end
+end
+forget(gone)
+return #gone

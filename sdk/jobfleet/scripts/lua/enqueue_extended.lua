@@ -1,0 +1,90 @@
+-- enqueue_extended: as enqueue, for a batch with jobs that have an extension: a group, a key of deduplication, a time to live.
+--
+-- KEYS[1..39]       the queue, as in _queue.lua
+-- ARGV[1] channel   where the operator listens
+-- ARGV[2] address   realm/queue
+-- ARGV[3..] four a job: id, priority (128 more where there is an extension), due (0: now; above: Unix ms; below: that many
+--           ms from now), extension and body (bytes)
+-- returns  {1 accepted | 0 known already | id of the job that stands for it, ...}; or, with nothing written,
+--          {-1, index from 1, limit in bytes}: too large, {-2, length, limit in jobs}: the queue is full
+--@include _record
+--@include _queue
+--@include _wake
+--@include _group
+--@include _line
+--@include _shelf
+for i = 3, #ARGV, 4 do
+  if #ARGV[i + 3] > setting.max_job_bytes then return {-1, (i - 3) / 4 + 1, setting.max_job_bytes} end
+end
+if setting.max_length > 0 then
+  local length = count('waiting') + redis.call('ZCARD', delayed)
+  if length + (#ARGV - 2) / 4 > setting.max_length then return {-2, length, setting.max_length} end
+end
+
+-- Keys whose time is over are forgotten, a few with every call.
+local over = redis.call('ZRANGEBYSCORE', dedup_until, '-inf', now, 'LIMIT', 0, 20)
+if #over > 0 then
+  redis.call('ZREM', dedup_until, unpack(over))
+  redis.call('HDEL', dedup, unpack(over))
+end
+
+-- The id of the job that stands for this one, or nothing: then this one is the key's from now on.
+local function stands_in(id, extension)
+  local entry = redis.call('HGET', dedup, extension.k)
+  local other = entry and string.match(entry, '^(%S+) ')
+  if other and other ~= id then
+    local record = redis.call('HGET', jobs, other)
+    if extension.m == 'debounce' then
+      if record and string.byte(record) == DELAYED then
+        redis.call('ZREM', delayed, other)
+        forget({other})
+        redis.call('HINCRBY', counters, 'replaced', 1)
+      end
+    elseif extension.m == 'throttle' then
+      return other
+    else
+      local state = record and string.byte(record)
+      if state == WAITING or state == DELAYED or state == ACTIVE then return other end
+    end
+  end
+  local until_ms = extension.t and now + extension.t or 0
+  redis.call('HSET', dedup, extension.k, id .. ' ' .. until_ms)
+  if until_ms > 0 then redis.call('ZADD', dedup_until, until_ms, extension.k) end
+end
+
+local answer, accepted, waiting, sooner = {}, {}, 0, false
+for i = 3, #ARGV, 4 do
+  local id, priority, due = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  if due < 0 then due = now - due end
+  local state, since = WAITING, now
+  if due > now then state, since = DELAYED, due end
+  local record = struct.pack(HEADER, state, priority, 0, 0, 0, now, since, 0) .. ARGV[i + 3]
+  local extension = extension_of(record)
+  local n = #answer + 1
+  if redis.call('HEXISTS', jobs, id) == 1 then
+    answer[n] = 0
+  else
+    answer[n] = extension and extension.k and stands_in(id, extension) or 1
+  end
+  if answer[n] == 1 then
+    redis.call('HSET', jobs, id, record)
+    accepted[#accepted + 1] = id
+    if state == DELAYED then
+      redis.call('ZADD', delayed, due, id)
+      sooner = sooner or redis.call('ZRANGE', delayed, 0, 0)[1] == id
+    else
+      waiting = waiting + 1
+      put_last(id, priority, extension)
+    end
+  end
+end
+if #accepted > 0 then
+  redis.call('HINCRBY', counters, 'enqueued', #accepted)
+  tell('enqueue', accepted)
+end
+if waiting > 0 then
+  local total = redis.call('HINCRBY', counters, 'waiting', waiting)
+  if total == waiting then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
+end
+if waiting > 0 or sooner then wake_worker(wake) end
+return answer

@@ -1,0 +1,40 @@
+-- list: a page of the jobs of one state, whole. Reads only. Of failed, cancelled and completed the newest come first, of
+-- delayed the next due, of waiting the next in each line.
+--
+-- KEYS[1..39]    the queue, as in _queue.lua
+-- ARGV[1] state  waiting | delayed | completed | failed | cancelled
+-- ARGV[2] start  how many to leave out
+-- ARGV[3] limit  how many to give
+-- returns {id, record, result or false, error or false, progress or false, ...}
+--@include _record
+--@include _queue
+local start, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
+local stop = start + limit - 1
+local ids
+if ARGV[1] == 'completed' then ids = redis.call('LRANGE', completed, start, stop)
+elseif ARGV[1] == 'failed' then ids = redis.call('ZREVRANGE', failed, start, stop)
+elseif ARGV[1] == 'cancelled' then ids = redis.call('ZREVRANGE', cancelled, start, stop)
+elseif ARGV[1] == 'delayed' then ids = redis.call('ZRANGE', delayed, start, stop)
+else
+  ids = {}
+  for priority = 1, 10 do
+    local length = redis.call('LLEN', KEYS[priority])
+    if start < length then
+      for _, id in ipairs(redis.call('LRANGE', KEYS[priority], start, start + limit - #ids - 1)) do ids[#ids + 1] = id end
+    end
+    start = math.max(0, start - length)
+    if #ids >= limit then break end
+  end
+end
+local page = {}
+for _, id in ipairs(ids) do
+  local record = redis.call('HGET', jobs, id)
+  if record and (ARGV[1] ~= 'waiting' or string.byte(record) == WAITING) then
+    page[#page + 1] = id
+    page[#page + 1] = record
+    page[#page + 1] = redis.call('HGET', results, id)
+    page[#page + 1] = redis.call('HGET', errors, id)
+    page[#page + 1] = redis.call('HGET', progress, id)
+  end
+end
+return page

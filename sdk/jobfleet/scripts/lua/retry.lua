@@ -1,0 +1,40 @@
+-- retry: failed or cancelled jobs are tried again as if they were new, with all their attempts; spread out, if asked for.
+--
+-- KEYS[1..39]        the queue, as in _queue.lua
+-- ARGV[1] channel    where the operator listens
+-- ARGV[2] address    realm/queue
+-- ARGV[3] spacing    ms from one job to the next; 0: all at once
+-- ARGV[4..] id
+-- returns {1 retried | 0 it was not failed or cancelled, ...}
+--@include _record
+--@include _queue
+--@include _wake
+--@include _group
+--@include _line
+local spacing, answer, ids, waiting = tonumber(ARGV[3]), {}, {}, 0
+for n = 4, #ARGV do
+  local id = ARGV[n]
+  local record = redis.call('HGET', jobs, id)
+  local state = record and string.byte(record)
+  if state == FAILED or state == CANCELLED then
+    redis.call('ZREM', state == FAILED and failed or cancelled, id)
+    local _, priority, attempt, _, _, enqueued, _, started = unpack_header(record)
+    local due = now + spacing * #ids
+    if due > now then
+      redis.call('ZADD', delayed, due, id)
+      state = DELAYED
+    else
+      put_last(id, priority, extension_of(record))
+      state, waiting = WAITING, waiting + 1
+    end
+    redis.call('HSET', jobs, id, with_header(record, state, priority, attempt, 0, 0, enqueued, due, started))
+    ids[#ids + 1] = id
+    answer[n - 3] = 1
+  else
+    answer[n - 3] = 0
+  end
+end
+tell('retry', ids)
+if waiting > 0 and redis.call('HINCRBY', counters, 'waiting', waiting) == waiting then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
+if #ids > 0 then wake_worker(wake) end
+return answer

@@ -1,0 +1,62 @@
+"""One job for a key: unique, throttle, debounce."""
+
+from __future__ import annotations
+
+from fixtures.verbs import QUEUE, REALM, Queue, done, new
+from jobfleet.options import Dedup
+from jobfleet.scripts import producing
+from jobfleet.scripts.processing import Outcome
+from jobfleet.states import State
+
+
+async def answer(queue: Queue, *jobs: producing.NewJob) -> list[str | None]:
+    return await queue.client.run(producing.enqueue(REALM, QUEUE, jobs))
+
+
+async def test_a_unique_job_is_one_until_it_has_ended_however_it_ends(queue: Queue) -> None:
+    once = Dedup("report")
+    assert await answer(queue, new("a", dedup=once), new("b", dedup=once)) == ["a", "a"]
+    await queue.claim(10)
+    assert await answer(queue, new("c", dedup=once)) == ["a"]
+    await queue.exchange("w1", 0, Outcome("a", 1, "retry", delay_ms=60_000))
+    assert await answer(queue, new("d", dedup=once)) == ["a"]
+    assert await queue.cancel("a") == "cancelled"
+    assert await answer(queue, new("e", dedup=once)) == ["e"]
+    await queue.claim(10)
+    await queue.exchange("w1", 0, done("e"))
+    assert await answer(queue, new("f", dedup=once)) == ["f"]
+    assert [await queue.state(i) for i in "bcd"] == [None, None, None]
+
+
+async def test_a_throttled_job_is_one_for_its_time_even_after_it_has_ended(queue: Queue) -> None:
+    brake = Dedup("mail", "throttle", 3600)
+    assert await answer(queue, new("a", dedup=brake)) == ["a"]
+    await queue.claim(1)
+    await queue.exchange("w1", 0, done("a"))
+    assert await answer(queue, new("b", dedup=brake)) == ["a"]
+    await queue.client._redis.zadd("jf:{test/photos}:dedup_until", {"mail": 1})  # the clock, moved for this key
+    assert await answer(queue, new("c", dedup=brake)) == ["c"]
+
+
+async def test_a_debounced_job_is_replaced_while_it_is_delayed(queue: Queue) -> None:
+    latest = Dedup("index", "debounce")
+    assert await answer(queue, new("a", dedup=latest, delay=60)) == ["a"]
+    assert await answer(queue, new("b", dedup=latest, delay=60)) == ["b"]
+    assert await queue.state("a") is None
+    assert (await queue.read()).delayed == 1
+    await queue.client._redis.zadd("jf:{test/photos}:delayed", {"b": 1})
+    assert await queue.claim(10) == ["b"]
+    assert await answer(queue, new("c", dedup=latest, delay=60)) == ["c"]
+    assert await queue.state("b") is State.ACTIVE
+
+
+async def test_sending_the_same_batch_again_changes_nothing(queue: Queue) -> None:
+    batch = [new("a", dedup=Dedup("k")), new("b", group="g"), new("c")]
+    assert await answer(queue, *batch) == ["a", "b", "c"]
+    assert await answer(queue, *batch) == [None, None, None]
+    assert (await queue.read()).count("waiting") == 3
+
+
+async def test_different_keys_and_no_key_do_not_meet(queue: Queue) -> None:
+    jobs = [new("a", dedup=Dedup("x")), new("b", dedup=Dedup("y")), new("c")]
+    assert await answer(queue, *jobs) == ["a", "b", "c"]
