@@ -197,8 +197,12 @@ class Loop:
 
     def _do_pool(self, look: observe.Look, key: Key) -> None:
         subject, pool = Subject(WORKER_POOL, key), self._cache.pools.get(key)
-        memory = self._pools.setdefault(key, PoolMemory())
-        if pool is None or not self._free(subject, memory, look.seconds):
+        if pool is None:
+            return
+        memory = self._pools.get(key)
+        if memory is None or memory.uid != pool.identity.uid:
+            memory = self._pools[key] = PoolMemory(pool.identity.uid)
+        if not self._free(subject, memory, look.seconds):
             return
         scene = observe.pool_scene(look, pool, memory)
         plan = reconcile.plan_pool(scene)
@@ -209,8 +213,12 @@ class Loop:
 
     def _do_queue(self, look: observe.Look, key: Key) -> None:
         subject, queue = Subject(JOB_QUEUE, key), self._cache.queues.get(key)
-        memory = self._queues.setdefault(key, QueueMemory())
-        if queue is None or not self._free(subject, memory, look.seconds):
+        if queue is None:
+            return
+        memory = self._queues.get(key)
+        if memory is None or memory.uid != queue.identity.uid:
+            memory = self._queues[key] = QueueMemory(queue.identity.uid)
+        if not self._free(subject, memory, look.seconds):
             return
         plan = reconcile.plan_queue(observe.queue_scene(look, queue, memory, self._pools))
         self._send(subject, Errand(queue.identity, JOB_QUEUE, plan, memory, self._redis(look, key)))

@@ -23,8 +23,9 @@ class StatusMemory:
 
 @dataclass(slots=True)
 class PoolMemory:
-    """About one WorkerPool."""
+    """About one WorkerPool; one that was deleted and made anew is another."""
 
+    uid: str = ""
     goal: int | None = None
     """The wanted size; None before the first decision."""
     history: History = field(default_factory=History)
@@ -47,8 +48,9 @@ class PoolMemory:
 
 @dataclass(slots=True)
 class QueueMemory:
-    """About one JobQueue."""
+    """About one JobQueue; one that was deleted and made anew is another."""
 
+    uid: str = ""
     secret: str = ""
     """Fingerprint of the Secret that was applied last."""
     secret_at: float = 0.0

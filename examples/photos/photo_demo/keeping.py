@@ -14,5 +14,5 @@ The cluster stays up. To use it:
   kubectl -n {namespace} port-forward service/photo-store 8000     # then http://localhost:8000/contact-sheet.jpg
   make demo KEEP=1                                        # again, on the same cluster
 To end it:
-  PYTHONPATH=tests python3 -m cluster_tool down --name {cluster}
+  make cluster-down NAME={cluster}
 """

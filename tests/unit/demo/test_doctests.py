@@ -6,7 +6,6 @@ import doctest
 from types import ModuleType
 
 import pytest
-
 from photo_demo import console, kubectl, pod_watch, times, verdict
 
 

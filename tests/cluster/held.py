@@ -1,0 +1,25 @@
+"""The jobs of the cluster tests; runs in worker Pods, which get this file by a ConfigMap."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from jobfleet import Fleet, current_job
+
+fleet = Fleet.from_env()
+
+
+@fleet.job(queue="held", timeout=300, attempts=3)
+async def hold(seconds: float) -> str:
+    """Keep a slot for so long."""
+    await asyncio.sleep(seconds)
+    return os.environ["JOBFLEET_WORKER"]
+
+
+@fleet.job(queue="held", timeout=300, attempts=3)
+async def die_once() -> str:
+    """End the process as a crash would, the first time; succeed the second time."""
+    if current_job().attempt == 1:
+        os._exit(139)
+    return os.environ["JOBFLEET_WORKER"]

@@ -1,0 +1,88 @@
+"""The cache: the newest version wins, a list finds what a watch missed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobfleet_operator.cache import Cache, Kind
+from jobfleet_operator.world import Key
+from unit.operator.people import meta, pod_body
+
+PHOTOS = Key("shop", "photos")
+
+
+def filled() -> tuple[Cache, list[tuple[Kind, Key]]]:
+    changes: list[tuple[Kind, Key]] = []
+    return Cache(lambda kind, key: changes.append((kind, key))), changes
+
+
+def queue_body(version: int, uid: str = "u1", **spec: Any) -> dict[str, Any]:
+    return {"metadata": meta("photos", resourceVersion=str(version), uid=uid), "spec": spec}
+
+
+def test_a_pod_is_found_by_its_pool() -> None:
+    cache, changes = filled()
+    cache.feed(Kind.PODS, pod_body("a"))
+    assert [pod.name for pod in cache.pods_of(PHOTOS)] == ["a"]
+    assert changes == [(Kind.PODS, PHOTOS)]
+    cache.feed(Kind.PODS, pod_body("a"), deleted=True)
+    assert cache.pods_of(PHOTOS) == []
+
+
+def test_an_older_version_never_replaces_a_newer_one() -> None:
+    cache, _ = filled()
+    cache.feed(Kind.QUEUES, queue_body(9, paused=True))
+    cache.feed(Kind.QUEUES, queue_body(8, paused=False))
+    found = cache.queues[PHOTOS].spec
+    assert found is not None
+    assert found.paused
+
+
+def test_a_list_takes_away_what_a_watch_did_not_see_go() -> None:
+    cache, _ = filled()
+    cache.feed(Kind.QUEUES, queue_body(9))
+    cache.replace(Kind.QUEUES, [], "20")
+    assert not cache.queues
+    assert [one.queue.key for one in cache.take_deletions()] == [PHOTOS]
+    assert cache.take_deletions() == []
+
+
+def test_a_list_that_is_older_than_an_object_leaves_it() -> None:
+    cache, _ = filled()
+    cache.feed(Kind.QUEUES, queue_body(30))
+    cache.replace(Kind.QUEUES, [], "20")
+    assert PHOTOS in cache.queues
+
+
+def test_a_list_of_one_namespace_leaves_the_others_alone() -> None:
+    cache, _ = filled()
+    cache.feed(Kind.QUEUES, queue_body(9))
+    cache.replace(Kind.QUEUES, [], "20", "elsewhere")
+    assert PHOTOS in cache.queues
+
+
+def test_what_was_deleted_is_not_revived_by_a_list_that_was_read_before() -> None:
+    cache, _ = filled()
+    cache.feed(Kind.QUEUES, queue_body(9))
+    cache.feed(Kind.QUEUES, queue_body(12), deleted=True)
+    cache.replace(Kind.QUEUES, [queue_body(9)], "10")
+    assert not cache.queues
+
+
+def test_a_new_object_of_the_same_name_takes_the_place() -> None:
+    cache, _ = filled()
+    cache.feed(Kind.QUEUES, queue_body(9, "u1"))
+    cache.feed(Kind.QUEUES, queue_body(15, "u2"))
+    cache.feed(Kind.QUEUES, queue_body(14, "u1"), deleted=True)
+    assert cache.queues[PHOTOS].identity.uid == "u2"
+
+
+def test_a_pool_is_found_by_each_of_its_queues_as_they_change() -> None:
+    cache, _ = filled()
+    body = {"metadata": meta("pool"), "spec": {"queues": ["a", "b"]}}
+    cache.feed(Kind.POOLS, body)
+    assert cache.pools_of(Key("shop", "b")) == {Key("shop", "pool")}
+    cache.feed(Kind.POOLS, {"metadata": meta("pool", resourceVersion="11"), "spec": {"queues": ["a"]}})
+    assert cache.pools_of(Key("shop", "b")) == set()
+    cache.feed(Kind.POOLS, body, deleted=True)
+    assert cache.pools_of(Key("shop", "a")) == set()

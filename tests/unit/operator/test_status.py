@@ -1,0 +1,112 @@
+"""What is said in status, and when it is worth a write."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobfleet_operator import report, status
+from jobfleet_operator.report import QueueFacts, Server
+from jobfleet_operator.status import Finding
+from unit.operator.people import queue, snapshot, worker
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def condition(finding: Finding, before: list[dict[str, Any]], now: datetime) -> dict[str, Any]:
+    (one,) = status.conditions(before, [finding], generation=3, now=now)
+    return one.model_dump(by_alias=True)
+
+
+def test_the_transition_time_moves_only_with_the_status() -> None:
+    first = condition(Finding("Ready", "True", "A", "a"), [], NOW)
+    same = condition(Finding("Ready", "True", "B", "b"), [first], NOW + timedelta(hours=1))
+    other = condition(Finding("Ready", "False", "C", "c"), [same], NOW + timedelta(hours=2))
+    assert first["lastTransitionTime"] == same["lastTransitionTime"] == "2026-01-01T12:00:00Z"
+    assert (same["reason"], same["observedGeneration"]) == ("B", 3)
+    assert other["lastTransitionTime"] == "2026-01-01T14:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seconds", "worth"),
+    [
+        ({"waiting": 1000}, {"waiting": 1050}, 5.0, False),
+        ({"waiting": 1000}, {"waiting": 1200}, 5.0, True),
+        ({"waiting": 1000}, {"waiting": 1200}, 1.0, False),
+        ({"waiting": 5}, {"waiting": 0}, 5.0, True),
+        ({"waiting": 5}, {"waiting": 5}, 500.0, False),
+        ({"waiting": 1000}, {"waiting": 1001}, 61.0, True),
+        ({"health": "Healthy"}, {"health": "Paused"}, 0.0, True),
+        ({"desiredReplicas": 4}, {"desiredReplicas": 5}, 0.0, True),
+        ({"rate": "240/s"}, {"rate": "250/s"}, 5.0, False),
+        ({"rate": "240/s"}, {"rate": "0/s"}, 5.0, True),
+        ({"oldestJobTime": "2026-01-01T11:59:50Z"}, {"oldestJobTime": "2026-01-01T11:59:52Z"}, 5.0, False),
+        ({"oldestJobTime": "2026-01-01T11:59:00Z"}, {"oldestJobTime": "2026-01-01T11:59:52Z"}, 5.0, True),
+        ({"oldestJobTime": "2026-01-01T11:59:00Z"}, {}, 5.0, True),
+    ],
+)
+def test_a_status_is_written_when_it_changed_enough_to_matter(
+    before: dict[str, Any], after: dict[str, Any], seconds: float, worth: bool
+) -> None:
+    assert status.matters(before, after, age_seconds=seconds, now=NOW) is worth
+
+
+def test_a_steady_load_costs_one_write_a_minute_at_most() -> None:
+    written, at, writes = {"waiting": 1000, "rate": "240/s"}, 0.0, 0
+    for second in range(1, 301):
+        seen = {"waiting": 1000 + (second % 7) * 9, "rate": f"{235 + second % 9}/s"}
+        if status.matters(written, seen, age_seconds=second - at, now=NOW):
+            written, at, writes = seen, float(second), writes + 1
+    assert writes <= 5
+
+
+MINUTE_AGO = 1_800_000_000_000 - 70_000
+
+
+@pytest.mark.parametrize(
+    ("health", "spec", "numbers", "workers", "servers"),
+    [
+        ("Healthy", {}, {}, [], []),
+        ("Healthy", {}, {"waiting": 9}, [worker("a")], [Server(1, limited=False)]),
+        ("Paused", {"paused": True}, {"waiting": 9}, [], [Server(0, limited=False)]),
+        ("NoWorkers", {}, {"waiting": 9}, [], []),
+        ("Starting", {}, {"waiting": 9}, [], [Server(2, limited=False)]),
+        ("NoWorkers", {}, {"waiting": 9, "oldest_waiting_ms": MINUTE_AGO}, [], [Server(2, limited=False)]),
+        ("NoWorkers", {}, {"waiting": 9, "oldest_waiting_ms": MINUTE_AGO}, [worker("a", lease_ms=-1)], []),
+        ("Backlogged", {}, {"waiting": 9, "oldest_waiting_ms": MINUTE_AGO}, [worker("a")], [Server(1, limited=True)]),
+        ("Healthy", {}, {"waiting": 9, "oldest_waiting_ms": MINUTE_AGO}, [worker("a")], [Server(1, limited=False)]),
+    ],
+)
+def test_the_health_of_a_queue_is_one_word(
+    health: str, spec: dict[str, Any], numbers: dict[str, Any], workers: list[Any], servers: list[Server]
+) -> None:
+    facts = QueueFacts(queue(**spec), snapshot(*workers, **numbers), None, servers, "0/s")
+    said = report.queue_status(facts, NOW)
+    assert said is not None
+    assert said.health == health
+    assert said.conditions[0].message
+
+
+def test_an_outage_keeps_the_last_numbers_and_says_that_the_fleet_is_held() -> None:
+    before = queue()
+    from dataclasses import replace
+
+    before = replace(before, status={"waiting": 7, "health": "Healthy"})
+    facts = QueueFacts(before, None, ("RedisUnreachable", "the fleet is held as it is: no answer"), [], "0/s")
+    said = report.queue_status(facts, NOW)
+    assert said is not None
+    assert (said.health, said.waiting) == ("Unreachable", 7)
+    assert (said.conditions[0].status, said.conditions[0].reason) == ("False", "RedisUnreachable")
+
+
+def test_one_missed_reading_changes_nothing() -> None:
+    assert report.queue_status(QueueFacts(queue(), None, None, [], "0/s"), NOW) is None
+
+
+def test_workers_are_shown_as_live_over_wanted() -> None:
+    seen = snapshot(worker("a"), worker("b"), worker("c", lease_ms=-5))
+    said = report.queue_status(QueueFacts(queue(), seen, None, [Server(4, limited=False)], "0/s"), NOW)
+    assert said is not None
+    assert said.workers == "2/4"
