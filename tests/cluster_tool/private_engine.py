@@ -76,10 +76,13 @@ def start() -> Engine:
 def end() -> None:
     """Ends the engine, its networks and its containers, and clears its traces; ending twice is fine."""
     with cache.lock("private-engine"):
+        if running() is None and run_folder().exists():  # it was killed; only a daemon knows its bridges
+            _clear()
+            with contextlib.suppress(ClusterToolError):
+                _launch()
         if running() is not None:
             with step("end the private Docker engine"):
                 _remove_containers_and_networks()
-                processes.end_by_file(_pid_file(), grace=END_SECONDS)
         processes.end_by_file(_pid_file(), grace=END_SECONDS)
         _clear()
 
