@@ -20,6 +20,7 @@ from jobfleet.errors import (
     HandlerSignal,
     InspectionError,
     InvalidJob,
+    JobFailed,
     JobfleetError,
     QueueFull,
     RateLimited,
@@ -29,10 +30,13 @@ from jobfleet.errors import (
     Unrecoverable,
 )
 from jobfleet.fleet import Fleet
+from jobfleet.flows import FailureFilter, FailureGroup
 from jobfleet.handle import Job
 from jobfleet.job import Failure, JobView
 from jobfleet.options import Dedup, JobOptions
+from jobfleet.queues import Event, Limits, QueueHandle, SyncQueueHandle
 from jobfleet.retry import Backoff
+from jobfleet.scripts.steering import Cancellation
 from jobfleet.states import State
 from jobfleet.status import QueueStatus, WorkerStatus
 from jobfleet.worker.settings import WorkerSettings
@@ -40,26 +44,34 @@ from jobfleet.worker.supervision import Worker
 
 __all__ = [
     "Backoff",
+    "Cancellation",
     "ConfigurationError",
     "Dedup",
+    "Event",
     "Failure",
+    "FailureFilter",
+    "FailureGroup",
     "Fleet",
     "HandlerSignal",
     "InspectionError",
     "InvalidJob",
     "Job",
     "JobContext",
+    "JobFailed",
     "JobOptions",
     "JobQueueCoordinator",
     "JobView",
     "JobfleetError",
+    "Limits",
     "QueueFull",
+    "QueueHandle",
     "QueueStatus",
     "RateLimited",
     "RetryAfter",
     "Snooze",
     "State",
     "SyncJobQueueCoordinator",
+    "SyncQueueHandle",
     "Unavailable",
     "Unrecoverable",
     "Worker",

@@ -11,9 +11,13 @@ from typing import Any, Self, Unpack
 from jobfleet.environment import DEFAULT_REALM
 from jobfleet.errors import Unavailable
 from jobfleet.fleet import Fleet
+from jobfleet.flows import FailureFilter
 from jobfleet.handle import Options
 from jobfleet.handlers import Handler
+from jobfleet.job import JobView
 from jobfleet.options import JobOptions
+from jobfleet.queues import ANY
+from jobfleet.scripts.steering import Cancellation
 from jobfleet.status import QueueStatus
 from jobfleet.worker.settings import WorkerSettings
 from jobfleet.worker.supervision import Worker
@@ -119,6 +123,26 @@ class JobQueueCoordinator(_Facade):
         await worker.started.wait()
         return worker
 
+    async def pause_workers(self, queue: str) -> None:
+        """Hand out nothing more from a queue, to any worker anywhere; running jobs go on."""
+        await self.fleet.queue(queue).pause()
+
+    async def resume_workers(self, queue: str) -> None:
+        """End a pause."""
+        await self.fleet.queue(queue).resume()
+
+    async def get_failed_jobs(self, queue: str, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
+        """Failed jobs, the newest first."""
+        return await self.fleet.queue(queue).failed(wanted, limit)
+
+    async def retry_job(self, queue: str, job_id: str) -> bool:
+        """Try a failed or cancelled job again, with all its attempts; whether it was one."""
+        return await self.fleet.queue(queue).retry(job_id) == 1
+
+    async def cancel_job(self, queue: str, job_id: str) -> Cancellation:
+        """Cancel a job wherever it is."""
+        return await self.fleet.queue(queue).cancel(job_id)
+
     async def get_queue_status(self, queue: str) -> QueueStatus:
         """How a queue is now."""
         return await self.fleet.status(queue)
@@ -173,6 +197,26 @@ class SyncJobQueueCoordinator(_Facade):
         self._queues.add(queue)
         how = JobOptions(**options)
         return self.fleet.send_sync(queue, [(name, item, how) for item in data])
+
+    def pause_workers(self, queue: str) -> None:
+        """Hand out nothing more from a queue, to any worker anywhere."""
+        self.fleet.queue_sync(queue).pause()
+
+    def resume_workers(self, queue: str) -> None:
+        """End a pause."""
+        self.fleet.queue_sync(queue).resume()
+
+    def get_failed_jobs(self, queue: str, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
+        """Failed jobs, the newest first."""
+        return self.fleet.queue_sync(queue).failed(wanted, limit)
+
+    def retry_job(self, queue: str, job_id: str) -> bool:
+        """Try a failed or cancelled job again; whether it was one."""
+        return self.fleet.queue_sync(queue).retry(job_id) == 1
+
+    def cancel_job(self, queue: str, job_id: str) -> Cancellation:
+        """Cancel a job wherever it is."""
+        return self.fleet.queue_sync(queue).cancel(job_id)
 
     def get_queue_status(self, queue: str) -> QueueStatus:
         """How a queue is now."""

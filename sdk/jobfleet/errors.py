@@ -5,6 +5,7 @@
     JobfleetError
     ├── ConfigurationError      a setting, a URL or a variable of the environment is wrong
     ├── InvalidJob              refused at enqueue; ``field`` says what is wrong
+    ├── JobFailed               the job whose result was waited for has none
     ├── QueueFull               refused at enqueue; the queue has as many jobs as it may have
     ├── Unavailable             Redis cannot be reached, or cannot answer now; nothing is known to be done
     ├── InspectionError         the operator's window got no answer
@@ -38,6 +39,10 @@ class InvalidJob(JobfleetError, ValueError):
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
+
+
+class JobFailed(JobfleetError):
+    """The job that was waited for failed or was cancelled; the message says why."""
 
 
 class QueueFull(JobfleetError):

@@ -13,12 +13,15 @@ from jobfleet import codec
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.blocking import SyncClient
 from jobfleet.clients.patience import check_url, public_url
+from jobfleet.coalescing import Coalescer
+from jobfleet.ends import Ends
 from jobfleet.environment import DEFAULT_REALM, DEFAULT_REDIS_URL, Environment
 from jobfleet.errors import InvalidJob
 from jobfleet.handle import Job, Options
 from jobfleet.handlers import Handler, Registry
-from jobfleet.job import JobView
+from jobfleet.job import JobView, result_of
 from jobfleet.options import JobOptions, check_job_name, check_queue_name
+from jobfleet.queues import QueueHandle, SyncQueueHandle
 from jobfleet.scripts import looking, producing
 from jobfleet.scripts.producing import BATCH, NewJob
 from jobfleet.status import QueueStatus
@@ -45,6 +48,10 @@ class Fleet:
         self.realm = realm
         self.environment = Environment(redis_url=redis_url, realm=realm)
         self.registry = Registry()
+        self._coalescers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Coalescer]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._ends: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Ends]] = weakref.WeakKeyDictionary()
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = weakref.WeakKeyDictionary()
         self._sync: SyncClient | None = None
         self._lock = threading.Lock()
@@ -88,13 +95,25 @@ class Fleet:
 
         Errors as of :meth:`jobfleet.Job.enqueue`.
         """
-        (job_id,) = await self.send(queue, [(name, args, JobOptions(**options))])
-        return job_id
+        return await self.send_one(queue, (name, args, JobOptions(**options)))
 
     def enqueue_sync(self, queue: str, name: str, args: Mapping[str, Any], **options: Unpack[Options]) -> str:
         """As :meth:`enqueue`, from code without an event loop."""
         (job_id,) = self.send_sync(queue, [(name, args, JobOptions(**options))])
         return job_id
+
+    async def send_one(self, queue: str, item: Item) -> str:
+        """Enqueue one named job; concurrent calls of one event loop share round trips."""
+        (job,) = self._new_jobs(queue, (item,))
+        coalescers = self._coalescers.setdefault(asyncio.get_running_loop(), {})
+        coalescer = coalescers.get(queue)
+        if coalescer is None:
+
+            async def send(jobs: Sequence[NewJob]) -> list[str | None]:
+                return await self.client().run(producing.enqueue(self.realm, queue, jobs))
+
+            coalescer = coalescers[queue] = Coalescer(send)
+        return await coalescer.enqueue(job) or job.id
 
     async def send(self, queue: str, items: Sequence[Item]) -> list[str]:
         """Enqueue named jobs with their options, one round trip for every thousand."""
@@ -150,6 +169,35 @@ class Fleet:
         """As :meth:`job_state`, from code without an event loop."""
         return self.sync_client().run(looking.look(self.realm, check_queue_name(queue), job_id))
 
+    def queue(self, name: str) -> QueueHandle:
+        """A queue, for whoever looks after it: its jobs, failures, limits, events."""
+        return QueueHandle(self, check_queue_name(name))
+
+    def queue_sync(self, name: str) -> SyncQueueHandle:
+        """As :meth:`queue`, for code without an event loop."""
+        return SyncQueueHandle(self, check_queue_name(name))
+
+    async def result(self, queue: str, job_id: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the field's word
+        """Wait for a job to end, and give what its handler returned.
+
+        Raises:
+            JobFailed: it failed or was cancelled.
+            TimeoutError: it has not ended in ``timeout`` seconds.
+            LookupError: there is no such job, or no longer.
+        """
+        return result_of(job_id, await self.queue(queue).wait(job_id, timeout))
+
+    def result_sync(self, queue: str, job_id: str, timeout: float | None = None) -> Any:
+        """As :meth:`result`, from code without an event loop."""
+        return result_of(job_id, self.queue_sync(queue).wait(job_id, timeout))
+
+    def ends(self, queue: str) -> Ends:
+        """Who hears of the ends of a queue's jobs on the running event loop."""
+        found = self._ends.setdefault(asyncio.get_running_loop(), {})
+        if queue not in found:
+            found[queue] = Ends(self.client(), self.realm, queue)
+        return found[queue]
+
     # -- processing
 
     def worker(self, settings: WorkerSettings | None = None) -> Worker:
@@ -191,7 +239,11 @@ class Fleet:
 
     async def close(self) -> None:
         """Give back the connections of the running event loop and of synchronous code. May be called twice."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
+        loop = asyncio.get_running_loop()
+        self._coalescers.pop(loop, None)
+        for ends in self._ends.pop(loop, {}).values():
+            await ends.close()
+        client = self._clients.pop(loop, None)
         if client is not None:
             await client.close()
         self.close_sync()

@@ -76,8 +76,7 @@ class Job(Generic[P, R]):
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Enqueue one job."""
-        (job_id,) = await self._fleet.send(self.queue, [self._item(args, kwargs)])
-        return job_id
+        return await self._fleet.send_one(self.queue, self._item(args, kwargs))
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Enqueue one job, from code without an event loop."""

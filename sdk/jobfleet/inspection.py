@@ -228,7 +228,7 @@ class Inspector:
         while True:
             try:
                 async for message in self._client.listen(WAKE_CHANNEL):
-                    with contextlib.suppress(ValueError):
+                    if message:
                         yield QueueAddress.parse(message)
             except JobfleetError:
                 await asyncio.sleep(_RELISTEN_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from jobfleet.errors import JobFailed
 from jobfleet.retry import Backoff
 from jobfleet.states import State
 
@@ -83,3 +84,18 @@ class JobView:
     progress: Any
     group: str | None
     metadata: dict[str, str]
+
+
+def result_of(job_id: str, job: JobView | None) -> Any:
+    """What the handler of an ended job returned.
+
+    Raises:
+        JobFailed: it failed or was cancelled.
+        LookupError: there is no such job.
+    """
+    if job is None:
+        raise LookupError(f"there is no job {job_id}, or no longer")
+    if job.state is not State.COMPLETED:
+        why = f": {job.error.kind}: {job.error.message}" if job.error else ""
+        raise JobFailed(f"job {job_id} {job.state.value}{why}")
+    return job.result

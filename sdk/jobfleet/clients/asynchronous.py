@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 import redis.asyncio
@@ -24,6 +24,8 @@ from jobfleet.clients.patience import (
 from jobfleet.scripts.command import Command
 
 T = TypeVar("T")
+StreamEntry = tuple[str, dict[str, str]]
+"""An entry's id and its fields."""
 
 
 class AsyncClient:
@@ -38,6 +40,7 @@ class AsyncClient:
         self._patience = patience or Patience()
         self._redis = self._connect(ANSWER_SECONDS)
         self._blocking: redis.asyncio.Redis | None = None
+        self._streaming: redis.asyncio.Redis | None = None
 
     def _connect(self, answer_seconds: float | None) -> redis.asyncio.Redis:
         return redis.asyncio.Redis.from_url(
@@ -74,6 +77,44 @@ class AsyncClient:
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
                 await asyncio.sleep(wait)
         return [command.parse(answer) for command, answer in zip(commands, raw, strict=True)]
+
+    async def follow(self, flow: Generator[Command[Any], Any, T]) -> T:
+        """Run the Commands that a flow yields, one after the other, and give what it returns. Errors as :meth:`run`."""
+        try:
+            command = next(flow)
+            while True:
+                command = flow.send(await self.run(command))
+        except StopIteration as end:
+            answer: T = end.value
+            return answer
+        finally:
+            flow.close()
+
+    async def stream_end(self, key: str) -> str:
+        """The id of a stream's newest entry, or "0" where there is none. Errors as :meth:`read_stream`."""
+        newest = await self._stream(lambda client: client.xrevrange(key, count=1))
+        return newest[0][0].decode() if newest else "0"
+
+    async def read_stream(self, key: str, after: str, seconds: float = BLOCK_SECONDS) -> list[StreamEntry]:
+        """The entries of a stream behind the id ``after``, at most 100, waiting up to ``seconds`` for the first.
+
+        Raises:
+            Unavailable: the connection broke.
+        """
+        block = round(seconds * 1000)
+        answer = await self._stream(lambda client: client.xread({key: after}, block=block, count=100))
+        entries = answer[0][1] if answer else []
+        return [(i.decode(), {k.decode(): v.decode() for k, v in fields.items()}) for i, fields in entries]
+
+    async def _stream(self, call: Callable[[redis.asyncio.Redis], Awaitable[Any]]) -> Any:
+        """Call on connections of their own, which may block for longer than an answer may take."""
+        if self._streaming is None:
+            self._streaming = self._connect(BLOCK_SECONDS + ANSWER_SECONDS)
+        try:
+            return await call(self._streaming)
+        except (redis_errors.RedisError, OSError) as error:
+            await self._streaming.connection_pool.disconnect(inuse_connections=False)
+            raise translated(error, self.url) from error
 
     async def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
         if len(commands) == 1:
@@ -112,7 +153,7 @@ class AsyncClient:
             raise translated(error, self.url) from error
 
     async def listen(self, channel: str) -> AsyncIterator[str]:
-        """Messages of a channel, for as long as the connection holds.
+        """Messages of a channel, for as long as the connection holds; first an empty one, when the subscription stands.
 
         Raises:
             Unavailable: the connection broke.
@@ -121,6 +162,7 @@ class AsyncClient:
         pubsub = client.pubsub(ignore_subscribe_messages=True)
         try:
             await pubsub.subscribe(channel)
+            yield ""
             while True:
                 message = await pubsub.get_message(timeout=BLOCK_SECONDS)
                 if message is not None:
@@ -136,6 +178,7 @@ class AsyncClient:
     async def close(self) -> None:
         """Give the connections back; the client cannot be used afterwards. May be called twice."""
         await self._redis.aclose()
-        if self._blocking is not None:
-            await self._blocking.aclose()
-            self._blocking = None
+        for client in (self._blocking, self._streaming):
+            if client is not None:
+                await client.aclose()
+        self._blocking = self._streaming = None

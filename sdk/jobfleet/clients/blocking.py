@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Generator
 from typing import Any, TypeVar
 
 import redis.exceptions as redis_errors
@@ -11,9 +13,15 @@ from redis.retry import Retry
 
 import redis
 from jobfleet.clients.patience import ANSWER_SECONDS, CONNECT_SECONDS, Patience, check_url, passes, translated
+from jobfleet.job import JobView
+from jobfleet.keys import queue_keys
 from jobfleet.scripts.command import Command
+from jobfleet.scripts.looking import await_end
 
 T = TypeVar("T")
+
+LOOK_AGAIN_SECONDS = 15.0
+"""A message may be lost with its connection: so often whoever waits for a job looks for himself."""
 
 
 class SyncClient:
@@ -58,6 +66,50 @@ class SyncClient:
             return self._redis.execute_command("EVALSHA", command.script.sha, *tail)  # type: ignore[no-untyped-call]
         except redis_errors.NoScriptError:
             return self._redis.execute_command("EVAL", command.script.text, *tail)  # type: ignore[no-untyped-call]
+
+    def follow(self, flow: Generator[Command[Any], Any, T]) -> T:
+        """Run the Commands that a flow yields, one after the other, and give what it returns. Errors as :meth:`run`."""
+        try:
+            command = next(flow)
+            while True:
+                command = flow.send(self.run(command))
+        except StopIteration as end:
+            answer: T = end.value
+            return answer
+        finally:
+            flow.close()
+
+    def wait_for_end(self, place: tuple[str, str], job_id: str, timeout: float | None) -> JobView | None:
+        """The job when it has ended, or None where it is unknown; ``place`` is realm and queue.
+
+        Raises:
+            TimeoutError: it has not ended in ``timeout`` seconds.
+            Unavailable: the connection broke.
+        """
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        with self._redis.pubsub(ignore_subscribe_messages=True) as heard:  # type: ignore[no-untyped-call]
+            try:
+                heard.subscribe(queue_keys(*place).ends)
+                while True:
+                    view = self.run(await_end(*place, job_id))
+                    if view is None or view.state.terminal:
+                        return view
+                    if not self._hear(heard, job_id, deadline):
+                        raise TimeoutError(f"job {job_id} has not ended in {timeout} s")
+            except (redis_errors.RedisError, OSError) as error:
+                if isinstance(error, TimeoutError):
+                    raise
+                raise translated(error, self.url) from error
+
+    @staticmethod
+    def _hear(heard: Any, job_id: str, deadline: float) -> bool:
+        """Wait for word of the job, or long enough to look for oneself; False when the time is over."""
+        look_at = time.monotonic() + LOOK_AGAIN_SECONDS
+        while (now := time.monotonic()) < min(deadline, look_at):
+            message = heard.get_message(timeout=min(deadline, look_at) - now)
+            if message and message["data"] == job_id.encode():
+                return True
+        return now < deadline
 
     def close(self) -> None:
         """Give the connections back. May be called twice."""

@@ -16,6 +16,7 @@ _inspect = Script("inspect")
 _look = Script("look")
 _await_end = Script("await_end")
 _list = Script("list")
+_read_log = Script("read_log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +122,8 @@ def list_jobs(realm: str, queue: str, state: State, start: int, limit: int) -> C
         return [codec.view(queue, flat[i].decode(), *flat[i + 1 : i + 5]) for i in range(0, len(flat), 5)]
 
     return Command(_list, queue_keys(realm, queue).all, [state.value, start, limit], parse)
+
+
+def read_log(realm: str, queue: str, job_id: str) -> Command[bytes | None]:
+    """The log of a job, a line a line; None where nothing was logged."""
+    return Command(_read_log, [queue_keys(realm, queue).logs], [job_id], lambda raw: raw)

@@ -75,10 +75,12 @@ def cancel(realm: str, queue: str, job_id: str, workers: Sequence[str]) -> Comma
     return Command(_cancel, [*keys.all, *own], [job_id, keys.ends, *workers], lambda raw: Cancellation(raw.decode()))
 
 
-def retry(realm: str, queue: str, job_ids: Sequence[str], spacing_ms: int = 0) -> Command[list[bool]]:
-    """Try failed or cancelled jobs again, ``spacing_ms`` apart; the answer says of each whether it was one."""
+def retry(
+    realm: str, queue: str, job_ids: Sequence[str], spacing_ms: int = 0, first_ms: int = 0
+) -> Command[list[bool]]:
+    """Try failed or cancelled jobs again, ``spacing_ms`` apart, the first in ``first_ms``; was each of them one?"""
     keys = queue_keys(realm, queue)
-    args: list[Argument] = [WAKE_CHANNEL, keys.address, spacing_ms, *job_ids]
+    args: list[Argument] = [WAKE_CHANNEL, keys.address, spacing_ms, first_ms, *job_ids]
     return Command(_retry, keys.all, args, lambda raw: [answer == 1 for answer in raw])
 
 

@@ -4,22 +4,23 @@
 -- ARGV[1] channel    where the operator listens
 -- ARGV[2] address    realm/queue
 -- ARGV[3] spacing    ms from one job to the next; 0: all at once
--- ARGV[4..] id
+-- ARGV[4] first      ms from now to the first
+-- ARGV[5..] id
 -- returns {1 retried | 0 it was not failed or cancelled, ...}
 --@include _record
 --@include _queue
 --@include _wake
 --@include _group
 --@include _line
-local spacing, answer, ids, waiting = tonumber(ARGV[3]), {}, {}, 0
-for n = 4, #ARGV do
+local spacing, first, answer, ids, waiting = tonumber(ARGV[3]), tonumber(ARGV[4]), {}, {}, 0
+for n = 5, #ARGV do
   local id = ARGV[n]
   local record = redis.call('HGET', jobs, id)
   local state = record and string.byte(record)
   if state == FAILED or state == CANCELLED then
     redis.call('ZREM', state == FAILED and failed or cancelled, id)
     local _, priority, attempt, _, _, enqueued, _, started = unpack_header(record)
-    local due = now + spacing * #ids
+    local due = now + first + spacing * #ids
     if due > now then
       redis.call('ZADD', delayed, due, id)
       state = DELAYED
@@ -29,9 +30,9 @@ for n = 4, #ARGV do
     end
     redis.call('HSET', jobs, id, with_header(record, state, priority, attempt, 0, 0, enqueued, due, started))
     ids[#ids + 1] = id
-    answer[n - 3] = 1
+    answer[n - 4] = 1
   else
-    answer[n - 3] = 0
+    answer[n - 4] = 0
   end
 end
 tell('retry', ids)

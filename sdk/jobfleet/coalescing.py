@@ -1,0 +1,79 @@
+"""Concurrent enqueues of one process share round trips.
+
+The first goes at once. Those that come while it is under way wait for it, and then go together, a thousand in a call:
+so a single enqueue is not held up, and many at a time cost next to nothing each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from jobfleet.errors import InvalidJob, QueueFull
+from jobfleet.scripts.producing import BATCH, NewJob
+
+Send = Callable[[Sequence[NewJob]], Awaitable[list[str | None]]]
+
+
+class Coalescer:
+    """For one queue on one event loop. ``send`` enqueues a batch and answers for each job."""
+
+    __slots__ = ("_busy", "_flush", "_queued", "_send")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._queued: deque[tuple[NewJob, asyncio.Future[str | None]]] = deque()
+        self._busy = False
+        self._flush: asyncio.Task[None] | None = None
+
+    async def enqueue(self, job: NewJob) -> str | None:
+        """Enqueue one job; the answer and the errors are those of its own call."""
+        if self._busy:
+            future: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+            self._queued.append((job, future))
+            return await future
+        self._busy = True
+        try:
+            (answer,) = await self._send((job,))
+            return answer
+        finally:
+            if self._queued:
+                self._flush = asyncio.create_task(self._flush_queued())
+            else:
+                self._busy = False
+
+    async def _flush_queued(self) -> None:
+        try:
+            while self._queued:
+                batch = [self._queued.popleft() for _ in range(min(BATCH, len(self._queued)))]
+                await self._send_batch(batch)
+        finally:
+            self._busy = False
+
+    async def _send_batch(self, batch: list[tuple[NewJob, asyncio.Future[str | None]]]) -> None:
+        try:
+            answers = await self._send([job for job, _ in batch])
+        except (InvalidJob, QueueFull) as error:
+            if len(batch) == 1:
+                _fail(batch, error)
+                return
+            for one in batch:  # one of them is to blame: each goes by itself
+                await self._send_batch([one])
+        except Exception as error:  # noqa: BLE001 - it is handed to those who wait
+            _fail(batch, error)
+        except asyncio.CancelledError:
+            for _, future in [*batch, *self._queued]:
+                future.cancel()
+            self._queued.clear()
+            raise
+        else:
+            for (_, future), answer in zip(batch, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
+
+
+def _fail(batch: list[tuple[NewJob, asyncio.Future[str | None]]], error: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)

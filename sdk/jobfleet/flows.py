@@ -1,0 +1,153 @@
+"""What takes more than one Command, written once for async and sync: a generator that yields Commands.
+
+A client sends it the answers: it follows it (``AsyncClient.follow``, ``SyncClient.follow``); nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from jobfleet.errors import JobfleetError
+from jobfleet.job import JobView
+from jobfleet.scripts import looking, steering
+from jobfleet.scripts.command import Command
+from jobfleet.scripts.steering import Cancellation
+from jobfleet.states import State
+
+T = TypeVar("T")
+Flow = Generator[Command[Any], Any, T]
+
+PAGE = 200
+"""Jobs looked at, retried or forgotten in one call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureFilter:
+    """Which failed jobs are meant; what is not given does not matter.
+
+    Attributes:
+        name: the job's name.
+        kind: of the last failure: the exception's class, or ``timeout``, ``poison``, ``expired``, …
+        fingerprint: of the last failure: what failures with one cause have in common.
+        group: the job's group.
+        text: found in the last failure's message.
+        failed_before_ms, failed_after_ms: Unix ms at which it failed.
+    """
+
+    name: str | None = None
+    kind: str | None = None
+    fingerprint: str | None = None
+    group: str | None = None
+    text: str | None = None
+    failed_before_ms: int | None = None
+    failed_after_ms: int | None = None
+
+    def matches(self, job: JobView) -> bool:
+        """Whether a failed job is meant."""
+        error = job.error
+        return (
+            self.name in (None, job.name)
+            and self.group in (None, job.group)
+            and self.kind in (None, error.kind if error else "")
+            and self.fingerprint in (None, error.fingerprint if error else "")
+            and (self.text is None or (error is not None and self.text in error.message))
+            and (self.failed_before_ms is None or job.since_ms < self.failed_before_ms)
+            and (self.failed_after_ms is None or job.since_ms > self.failed_after_ms)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Failed jobs with one cause: how many, and the newest of them."""
+
+    fingerprint: str
+    kind: str
+    message: str
+    count: int
+    newest: JobView
+
+
+def pages(realm: str, queue: str, state: State, most: int) -> Generator[Command[Any], Any, list[JobView]]:
+    """The jobs of a state, at most ``most``, a page at a time."""
+    found: list[JobView] = []
+    start = 0
+    while len(found) < most:
+        page = yield looking.list_jobs(realm, queue, state, start, PAGE)
+        found += page
+        start += PAGE
+        if len(page) < PAGE and (state is not State.WAITING or not page):
+            break
+    return found[:most]
+
+
+def failed(realm: str, queue: str, wanted: FailureFilter, most: int) -> Flow[list[JobView]]:
+    """The failed jobs that are meant, the newest first, at most ``most``."""
+    found: list[JobView] = []
+    start = 0
+    while len(found) < most:
+        page = yield looking.list_jobs(realm, queue, State.FAILED, start, PAGE)
+        found += [job for job in page if wanted.matches(job)]
+        start += PAGE
+        if len(page) < PAGE:
+            break
+    return found[:most]
+
+
+def grouped(jobs: Iterable[JobView]) -> list[FailureGroup]:
+    """Failed jobs by the fingerprint of their last failure, the largest group first. Pure."""
+    groups: dict[str, list[JobView]] = {}
+    for job in jobs:
+        if job.error is not None:
+            groups.setdefault(job.error.fingerprint or job.error.kind, []).append(job)
+    made = []
+    for fingerprint, members in groups.items():
+        newest = max(members, key=lambda job: job.since_ms)
+        error = newest.error
+        if error is not None:
+            made.append(FailureGroup(fingerprint, error.kind, error.message, len(members), newest))
+    return sorted(made, key=lambda group: -group.count)
+
+
+def cancel(realm: str, queue: str, job_id: str) -> Flow[Cancellation]:
+    """Cancel a job wherever it is."""
+    reading = yield looking.inspect(realm, queue)
+    answer: Cancellation = yield steering.cancel(realm, queue, job_id, [worker.id for worker in reading.workers])
+    return answer
+
+
+def retry_where(realm: str, queue: str, wanted: FailureFilter, spacing_ms: int) -> Flow[int]:
+    """Retry all failed jobs that are meant, ``spacing_ms`` apart; the answer is how many."""
+    jobs: list[JobView] = yield from failed(realm, queue, wanted, 1_000_000)
+    total = 0
+    for start in range(0, len(jobs), PAGE):
+        ids = [job.id for job in jobs[start : start + PAGE]]
+        answers = yield steering.retry(realm, queue, ids, spacing_ms, first_ms=total * spacing_ms)
+        total += sum(answers)
+    return total
+
+
+def clean(realm: str, queue: str, state: State, older_than_ms: int) -> Flow[int]:
+    """Forget all jobs of a state that came into it longer ago than that; the answer is how many."""
+    reading = yield looking.inspect(realm, queue)
+    total = 0
+    while True:
+        gone: int = yield steering.clean(realm, queue, state, reading.now_ms - older_than_ms, PAGE)
+        total += gone
+        if gone < PAGE:
+            return total
+
+
+def obliterate(realm: str, queue: str, *, force: bool) -> Flow[int]:
+    """Delete a queue with all that is in it; the answer is how many jobs went.
+
+    Raises:
+        JobfleetError: jobs are running, and ``force`` is not set.
+    """
+    reading = yield looking.inspect(realm, queue)
+    active = reading.count("active")
+    if active and not force:
+        raise JobfleetError(f"queue {queue!r} has {active} running jobs; wait, cancel them, or give force=True")
+    removed: int = yield steering.purge(realm, queue, [worker.id for worker in reading.workers])
+    return removed

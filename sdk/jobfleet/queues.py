@@ -1,0 +1,301 @@
+"""One queue in the hands of whoever looks after it: status, jobs, failures, limits, events. Async and sync."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jobfleet import codec, flows
+from jobfleet.errors import InvalidJob, JobfleetError
+from jobfleet.flows import FailureFilter, FailureGroup
+from jobfleet.job import JobView
+from jobfleet.keys import queue_keys
+from jobfleet.scripts import looking, steering
+from jobfleet.scripts.command import Command
+from jobfleet.scripts.steering import Cancellation
+from jobfleet.states import State
+from jobfleet.status import QueueStatus
+
+if TYPE_CHECKING:
+    from jobfleet.fleet import Fleet
+
+T = TypeVar("T")
+ANY = FailureFilter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a queue lets through; None leaves a limit as it is, 0 takes it away.
+
+    Attributes:
+        max_active: jobs that run at a time, on all workers together.
+        rate: jobs that are handed out in ``rate_seconds``, with bursts up to the same number.
+        max_length: jobs that may wait or be delayed; more are refused with :class:`jobfleet.QueueFull`.
+        group_max_active, group_rate, group_rate_seconds: likewise for each group by itself.
+    """
+
+    max_active: int | None = None
+    rate: int | None = None
+    rate_seconds: float = 1.0
+    max_length: int | None = None
+    group_max_active: int | None = None
+    group_rate: int | None = None
+    group_rate_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("max_active", "rate", "max_length", "group_max_active", "group_rate"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+                raise InvalidJob(name, f"{value!r} must be a whole number from 0")
+        for name in ("rate_seconds", "group_rate_seconds"):
+            if getattr(self, name) < 0.001:
+                raise InvalidJob(name, f"{getattr(self, name)!r} must be seconds from 0.001")
+
+    def settings(self) -> dict[str, int]:
+        """What is given, as the queue keeps it."""
+        found = {
+            "max_active": self.max_active,
+            "max_length": self.max_length,
+            "group_max_active": self.group_max_active,
+        }
+        kept = {name: value for name, value in found.items() if value is not None}
+        if self.rate is not None:
+            kept |= {"rate_count": self.rate, "rate_ms": round(self.rate_seconds * 1000)}
+        if self.group_rate is not None:
+            kept |= {"group_rate_count": self.group_rate, "group_rate_ms": round(self.group_rate_seconds * 1000)}
+        return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened to some jobs of a queue. ``id`` orders events, and is where to resume.
+
+    ``verb`` is one of enqueue, claim, complete, retry, fail, cancel, promote, reclaim.
+    """
+
+    id: str
+    verb: str
+    job_ids: tuple[str, ...]
+
+
+def _group_config(weight: float, max_active: int, rate: int, rate_seconds: float) -> bytes:
+    if not 0.001 <= weight <= 1000:
+        raise InvalidJob("weight", f"{weight!r} must lie between 0.001 and 1000")
+    return codec.pack_group(weight, max_active, rate, round(rate_seconds * 1000))
+
+
+def _spacing(per_second: float | None) -> int:
+    if per_second is not None and per_second <= 0:
+        raise InvalidJob("per_second", f"{per_second!r} must be above 0; give none to retry all at once")
+    return round(1000 / per_second) if per_second else 0
+
+
+def _ended(state: State) -> State:
+    if not state.terminal:
+        raise InvalidJob("state", f"{state.value!r} cannot be cleaned; give completed, failed or cancelled")
+    return state
+
+
+def _lines(text: bytes | None) -> list[str]:
+    return text.decode(errors="replace").splitlines() if text else []
+
+
+class _Verbs:
+    """The verbs of a queue as Commands and flows; the doors below run them."""
+
+    def __init__(self, fleet: Fleet, name: str) -> None:
+        self._fleet = fleet
+        self.name = name
+
+    @property
+    def _at(self) -> tuple[str, str]:
+        return self._fleet.realm, self.name
+
+    def _guard(self, name: str) -> None:
+        if name != self.name:
+            raise JobfleetError(
+                f"obliterate({name!r}) was called on queue {self.name!r}: repeat its name, to be sure that it is meant"
+            )
+
+
+class QueueHandle(_Verbs):
+    """Async. Every method raises :class:`jobfleet.Unavailable` when Redis gives no answer in time."""
+
+    async def _run(self, command: Command[T]) -> T:
+        return await self._fleet.client().run(command)
+
+    async def _follow(self, flow: Generator[Command[Any], Any, T]) -> T:
+        return await self._fleet.client().follow(flow)
+
+    async def status(self) -> QueueStatus:
+        """How the queue is now."""
+        return await self._fleet.status(self.name)
+
+    async def job(self, job_id: str) -> JobView | None:
+        """One job; None where there is none, or no longer."""
+        return await self._run(looking.look(*self._at, job_id))
+
+    async def log(self, job_id: str) -> list[str]:
+        """The lines that a job's handlers logged, as far as they are kept."""
+        return _lines(await self._run(looking.read_log(*self._at, job_id)))
+
+    async def jobs(self, state: State, limit: int = 100) -> list[JobView]:
+        """Jobs that wait, are delayed, or have ended, at most ``limit``; the newest first, of the others the next."""
+        return await self._follow(flows.pages(*self._at, state, limit))
+
+    async def failed(self, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
+        """Failed jobs, the newest first."""
+        return await self._follow(flows.failed(*self._at, wanted, limit))
+
+    async def failures(self, wanted: FailureFilter = ANY, limit: int = 10_000) -> list[FailureGroup]:
+        """Failed jobs by their cause, the most frequent first."""
+        return flows.grouped(await self.failed(wanted, limit))
+
+    async def cancel(self, job_id: str) -> Cancellation:
+        """Cancel a job, wherever it is; ``told``: it runs, and its worker ends it."""
+        return await self._follow(flows.cancel(*self._at, job_id))
+
+    async def retry(self, *job_ids: str) -> int:
+        """Try failed or cancelled jobs again, with all their attempts; returns how many were such."""
+        answers = await self._run(steering.retry(*self._at, job_ids)) if job_ids else []
+        return sum(answers)
+
+    async def retry_where(self, wanted: FailureFilter = ANY, *, per_second: float | None = None) -> int:
+        """Try all failed jobs that are meant again, so many a second; returns how many."""
+        return await self._follow(flows.retry_where(*self._at, wanted, _spacing(per_second)))
+
+    async def discard(self, *job_ids: str) -> int:
+        """Forget jobs that have ended; returns how many."""
+        return await self._run(steering.discard(*self._at, job_ids)) if job_ids else 0
+
+    async def clean(self, state: State, older_than: float = 0.0) -> int:
+        """Forget the completed, failed or cancelled jobs that ended longer ago than that, in seconds."""
+        return await self._follow(flows.clean(*self._at, _ended(state), round(older_than * 1000)))
+
+    async def obliterate(self, name: str, *, force: bool = False) -> int:
+        """Delete the queue and all in it; ``name`` repeats its name. Refused while jobs run, but with ``force``."""
+        self._guard(name)
+        return await self._follow(flows.obliterate(*self._at, force=force))
+
+    async def pause(self) -> None:
+        """Hand out nothing more; running jobs go on. Where a JobQueue resource rules, set ``spec.paused`` instead."""
+        await self._run(steering.configure(*self._at, {"paused": 1}))
+
+    async def resume(self) -> None:
+        """End a pause."""
+        await self._run(steering.configure(*self._at, {"paused": 0}))
+
+    async def limit(self, limits: Limits) -> None:
+        """Set limits."""
+        if settings := limits.settings():
+            await self._run(steering.configure(*self._at, settings))
+
+    async def group(
+        self, group: str, *, weight: float = 1.0, max_active: int = 0, rate: int = 0, rate_seconds: float = 1.0
+    ) -> None:
+        """Give one group its own weight and limits; 0: those of all groups."""
+        config = _group_config(weight, max_active, rate, rate_seconds)
+        await self._run(steering.configure_group(*self._at, group, config))
+
+    async def wait(self, job_id: str, timeout: float | None = None) -> JobView | None:  # noqa: ASYNC109 - the field's word
+        """The job when it has ended; None where it is unknown.
+
+        Raises:
+            TimeoutError: it has not ended in ``timeout`` seconds.
+        """
+        return await self._fleet.ends(self.name).wait(job_id, timeout)
+
+    async def events(self, after: str = "$") -> AsyncIterator[Event]:
+        """What happens from now on, or after the event with that id ("0": from the oldest that is kept). Never ends."""
+        key, client = queue_keys(*self._at).events, self._fleet.client()
+        if after == "$":
+            after = await client.stream_end(key)
+        while True:
+            for event_id, fields in await client.read_stream(key, after):
+                after = event_id
+                yield Event(event_id, fields["verb"], tuple(fields["ids"].split()))
+
+
+class SyncQueueHandle(_Verbs):
+    """As :class:`QueueHandle`, for code without an event loop."""
+
+    def _run(self, command: Command[T]) -> T:
+        return self._fleet.sync_client().run(command)
+
+    def _follow(self, flow: Generator[Command[Any], Any, T]) -> T:
+        return self._fleet.sync_client().follow(flow)
+
+    def status(self) -> QueueStatus:
+        """How the queue is now."""
+        return self._fleet.status_sync(self.name)
+
+    def job(self, job_id: str) -> JobView | None:
+        """One job; None where there is none, or no longer."""
+        return self._run(looking.look(*self._at, job_id))
+
+    def log(self, job_id: str) -> list[str]:
+        """The lines that a job's handlers logged, as far as they are kept."""
+        return _lines(self._run(looking.read_log(*self._at, job_id)))
+
+    def jobs(self, state: State, limit: int = 100) -> list[JobView]:
+        """Jobs that wait, are delayed, or have ended."""
+        return self._follow(flows.pages(*self._at, state, limit))
+
+    def failed(self, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
+        """Failed jobs, the newest first."""
+        return self._follow(flows.failed(*self._at, wanted, limit))
+
+    def failures(self, wanted: FailureFilter = ANY, limit: int = 10_000) -> list[FailureGroup]:
+        """Failed jobs by their cause, the most frequent first."""
+        return flows.grouped(self.failed(wanted, limit))
+
+    def cancel(self, job_id: str) -> Cancellation:
+        """Cancel a job, wherever it is."""
+        return self._follow(flows.cancel(*self._at, job_id))
+
+    def retry(self, *job_ids: str) -> int:
+        """Try failed or cancelled jobs again."""
+        answers = self._run(steering.retry(*self._at, job_ids)) if job_ids else []
+        return sum(answers)
+
+    def retry_where(self, wanted: FailureFilter = ANY, *, per_second: float | None = None) -> int:
+        """Try all failed jobs that are meant again, so many a second."""
+        return self._follow(flows.retry_where(*self._at, wanted, _spacing(per_second)))
+
+    def discard(self, *job_ids: str) -> int:
+        """Forget jobs that have ended."""
+        return self._run(steering.discard(*self._at, job_ids)) if job_ids else 0
+
+    def clean(self, state: State, older_than: float = 0.0) -> int:
+        """Forget jobs that ended longer ago than that, in seconds."""
+        return self._follow(flows.clean(*self._at, _ended(state), round(older_than * 1000)))
+
+    def obliterate(self, name: str, *, force: bool = False) -> int:
+        """Delete the queue with all that is in it."""
+        self._guard(name)
+        return self._follow(flows.obliterate(*self._at, force=force))
+
+    def pause(self) -> None:
+        """Hand out nothing more."""
+        self._run(steering.configure(*self._at, {"paused": 1}))
+
+    def resume(self) -> None:
+        """End a pause."""
+        self._run(steering.configure(*self._at, {"paused": 0}))
+
+    def limit(self, limits: Limits) -> None:
+        """Set limits."""
+        if settings := limits.settings():
+            self._run(steering.configure(*self._at, settings))
+
+    def group(
+        self, group: str, *, weight: float = 1.0, max_active: int = 0, rate: int = 0, rate_seconds: float = 1.0
+    ) -> None:
+        """Give one group its own weight and limits."""
+        config = _group_config(weight, max_active, rate, rate_seconds)
+        self._run(steering.configure_group(*self._at, group, config))
+
+    def wait(self, job_id: str, timeout: float | None = None) -> JobView | None:
+        """The job when it has ended; as :meth:`QueueHandle.wait`."""
+        return self._fleet.sync_client().wait_for_end(self._at, job_id, timeout)
