@@ -8,6 +8,7 @@ from jobfleet.inspection import InspectionError, Inspector
 from jobfleet_operator import actions, names, resources, world
 from jobfleet_operator.actions import Action
 from jobfleet_operator.adapters.kube import Conflict, Kube, KubeError, NotFound, Refused
+from jobfleet_operator.adapters.pace import Urgency
 from jobfleet_operator.cache import Cache, Kind
 from jobfleet_operator.memory import PoolMemory, QueueMemory
 from jobfleet_operator.world import Identity, Key, Manifest
@@ -93,7 +94,7 @@ class Applier:
         try:
             if pool.key not in self._cache.deployments:
                 await self._make_sure_it_is_ours(pool)
-            body = await self._kube.apply(manifest, "deployments")
+            body = await self._kube.apply(manifest, "deployments", Urgency.SCALING)
         except Refused as error:
             memory.refusal = f"the Deployment cannot be made: {error}"
             raise

@@ -6,7 +6,7 @@ event is decided by the loop, which looks at the cache and not at the event.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -61,9 +61,13 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-async def watch(cache: Cache, namespaces: Sequence[str], stop: asyncio.Event) -> None:
-    """Watch until told to stop. Ends earlier with an error when a watch cannot be kept up."""
+async def watch(cache: Cache, namespaces: Sequence[str], stop: asyncio.Event, identity: str) -> None:
+    """Watch until told to stop. Ends earlier with an error when a watch cannot be kept up.
+
+    `identity` names this replica; without one kopf asks for the user's name, and a Pod's uid may have none.
+    """
     await kopf.operator(
+        identity=cast("Any", identity),
         registry=registry(cache),
         settings=settings(),
         standalone=True,

@@ -44,9 +44,11 @@ class Operator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._kube = Kube()
-        identity = settings.pod_name or socket.gethostname()
+        # The Lease has a connection of its own: it must be renewed however much else there is to do.
+        self._lease_kube = Kube()
+        self._identity = identity = settings.pod_name or socket.gethostname()
         self.leader: Leadership | Alone = (
-            Leadership(self._kube, settings.operator_namespace, identity) if settings.leader_election else Alone()
+            Leadership(self._lease_kube, settings.operator_namespace, identity) if settings.leader_election else Alone()
         )
         self.cache = Cache(self._changed)
         self._redises = Redises(self._woken)
@@ -79,19 +81,23 @@ class Operator:
         """
         await self._health.start()
         await self._kube.open()
+        await self._lease_kube.open()
         try:
             await self._first_lists()
             await self._run_parts()
         finally:
             await self._redises.close()
             await self._kube.close()
+            await self._lease_kube.close()
             await self._health.stop()
 
     async def _run_parts(self) -> None:
         # Started first: kopf cancels, when it ends, whatever was started after it.
         parts: list[Awaitable[Any]] = [self.leader.run(), self.loop.run(), self._relist()]
         tasks = [asyncio.ensure_future(part) for part in parts]
-        watching = asyncio.ensure_future(handlers.watch(self.cache, self._settings.namespaces, self._stop))
+        watching = asyncio.ensure_future(
+            handlers.watch(self.cache, self._settings.namespaces, self._stop, self._identity)
+        )
         try:
             done, _ = await asyncio.wait([*tasks, watching], return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -455,6 +455,11 @@ class WorkerPoolStatus(Part):
     busy_workers: int | None = Field(default=None, description="Workers that hold at least one job.")
     reason: str | None = Field(default=None, description="Why the pool has this size, in a few words.")
     selector: str | None = Field(default=None, description="Label selector of the Pods, for the scale subresource.")
+    deployment_generation: int | None = Field(
+        default=None,
+        description="metadata.generation of the Deployment as the operator left it; "
+        "a higher one there means that somebody else changed it.",
+    )
     last_decision: LastDecision | None = Field(
         default=None, description="The last change of the wanted size, with its inputs."
     )

@@ -94,7 +94,8 @@ def pool_scene(look: Look, pool: PoolResource, memory: PoolMemory) -> reconcile.
         pool = replace(pool, status=memory.status.written)
     elif memory.decision is None:
         memory.decision = pool.status.get("lastDecision")
-        memory.why = pool.status.get("reason") or ""
+        memory.why = (memory.decision or {}).get("reasons", [""])[0]
+        memory.generation = memory.generation or pool.status.get("deploymentGeneration")
     queues = [] if pool.spec is None else [Key(pool.key.namespace, name) for name in pool.spec.queues]
     snapshots = {queue.name: look.snapshots.get(address(queue)) for queue in queues}
     workers = drain.workers_by_name(pool.key.name, [seen for seen in snapshots.values() if seen])

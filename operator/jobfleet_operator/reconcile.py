@@ -145,6 +145,7 @@ def plan_pool(scene: PoolScene) -> list[Action]:
         pods=scene.pods,
         trouble=trouble,
         decision=scene.memory.decision,
+        deployment_generation=scene.memory.generation,
     )
     said = report.pool_status(facts, scene.now)
     plan += _status(said, names.WORKER_POOLS, scene.pool, scene.memory.status, scene)

@@ -114,6 +114,7 @@ class PoolFacts:
     trouble: tuple[str, str] | None
     """Why the pool cannot be scaled, as (reason, sentence)."""
     decision: Manifest | None
+    deployment_generation: int | None = None
 
 
 def pool_status(facts: PoolFacts, now: datetime) -> WorkerPoolStatus:
@@ -128,6 +129,7 @@ def pool_status(facts: PoolFacts, now: datetime) -> WorkerPoolStatus:
         busy_workers=facts.busy_workers,
         reason=facts.why,
         selector=resources.selector(pool.key.name),
+        deployment_generation=facts.deployment_generation,
         last_decision=LastDecision.model_validate(facts.decision) if facts.decision else None,
         conditions=status.conditions(
             pool.status.get("conditions", []), pool_findings(facts), generation=generation, now=now

@@ -120,11 +120,13 @@ def matters(before: Manifest, after: Manifest, *, age_seconds: float, now: datet
 
 _GAUGES = frozenset({"waiting", "active", "delayed", "failed"})
 _NUMBERS = _GAUGES | {"oldestJobTime", "rate", "busyWorkers"}
+_BY_THE_WAY = frozenset({"deploymentGeneration"})
+"""Written along with something else: when it is old, a restart costs one apply more."""
 NO_RATE = "0/s"
 
 
 def _differs(key: str, before: object, after: object, now: datetime) -> bool:
-    if before == after:
+    if before == after or key in _BY_THE_WAY:
         return False
     if key == "rate":
         return NO_RATE in {before, after}

@@ -88,3 +88,22 @@ async def test_the_probes_answer(shop: Shop, operators: Operators) -> None:
     operator = operators()
     await until("it is ready", lambda: probe(operator.health_port, "/readyz") == 200)
     assert probe(operator.health_port, "/livez") == 200
+
+
+NOBODY = """
+import pwd
+
+def getpwuid(uid):
+    raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+pwd.getpwuid = getpwuid
+"""
+
+
+async def test_it_runs_under_a_uid_that_has_no_name(shop: Shop, operators: Operators, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NOBODY)
+    nameless = dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"), "") | {"PYTHONPATH": str(tmp_path)}
+    operator = operators(**nameless)
+    shop.apply(queue_manifest(), pool_manifest(minReplicas=1))
+    await until("the Deployment is there", lambda: shop.replicas() == 1 or not operator.alive)
+    assert operator.alive, operator.log.read_text()

@@ -14,6 +14,7 @@ Foreign errors are translated:
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -25,14 +26,14 @@ from kubernetes.aio import client, config
 
 from jobfleet_operator import names
 from jobfleet_operator.actions import Note
-from jobfleet_operator.adapters.pace import Pace
+from jobfleet_operator.adapters.pace import Pace, Urgency
 from jobfleet_operator.world import Identity, Key, Manifest
 
 CALL_SECONDS = 10.0
 """Time-out of one call."""
 PAGE = 500
 """Objects that one page of a list holds."""
-CONFLICT_RETRIES = 3
+CONFLICT_ATTEMPTS = 3
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -65,6 +66,7 @@ _KINDS: dict[int, type[KubeError]] = {
     HTTPStatus.UNAUTHORIZED: Unavailable,  # the token is being renewed
     HTTPStatus.TOO_MANY_REQUESTS: Unavailable,
     HTTPStatus.REQUEST_TIMEOUT: Unavailable,
+    HTTPStatus.GONE: Unavailable,  # the rest of a list that took too long: it is read anew
 }
 
 
@@ -131,11 +133,11 @@ class Kube:
 
     # --- writes
 
-    async def apply(self, manifest: Manifest, plural: str) -> Manifest:
+    async def apply(self, manifest: Manifest, plural: str, urgency: Urgency = Urgency.UPKEEP) -> Manifest:
         """Server-side apply of an object that the operator owns; returns what came of it."""
         meta = manifest["metadata"]
         path = namespaced(manifest["apiVersion"], meta["namespace"], plural, meta["name"])
-        return await self._apply(path, manifest)
+        return await self._apply(path, manifest, urgency)
 
     async def apply_status(self, kind: str, plural: str, subject: Identity, status: Manifest) -> Manifest:
         """Write the status of one of our resources. Raises Conflict when it was replaced by a new one."""
@@ -146,38 +148,39 @@ class Kube:
             "metadata": {"name": name, "namespace": namespace, "uid": subject.uid},
             "status": status,
         }
-        return await self._apply(namespaced(names.API_VERSION, namespace, plural, name, "status"), manifest)
+        path = namespaced(names.API_VERSION, namespace, plural, name, "status")
+        return await self._apply(path, manifest, Urgency.TELLING)
 
-    async def _apply(self, path: str, manifest: Manifest) -> Manifest:
+    async def _apply(self, path: str, manifest: Manifest, urgency: Urgency) -> Manifest:
         query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
-        for _ in range(CONFLICT_RETRIES - 1):
-            try:
-                return await self.call("PATCH", path, query=query, body=manifest, content_type=APPLY)
-            except Conflict:
-                continue
-        return await self.call("PATCH", path, query=query, body=manifest, content_type=APPLY)
+        for _ in range(CONFLICT_ATTEMPTS - 1):
+            with suppress(Conflict):
+                return await self.call("PATCH", path, query=query, body=manifest, content_type=APPLY, urgency=urgency)
+        return await self.call("PATCH", path, query=query, body=manifest, content_type=APPLY, urgency=urgency)
 
     async def set_replicas(self, key: Key, replicas: int, only_version: str | None) -> None:
         """Change the replicas of a Deployment; with a version only if it is still that one (else Conflict)."""
         body: Manifest = {"spec": {"replicas": replicas}}
         if only_version:
             body["metadata"] = {"resourceVersion": only_version}
-        await self._merge(namespaced("apps/v1", key.namespace, "deployments", key.name, "scale"), body)
+        path = namespaced("apps/v1", key.namespace, "deployments", key.name, "scale")
+        await self._merge(path, body, Urgency.SCALING)
 
     async def set_deletion_cost(self, pod: Key, cost: int | None) -> Manifest:
         """Write the deletion cost of a Pod, or take it away."""
         value = None if cost is None else str(cost)
         body = {"metadata": {"annotations": {names.DELETION_COST_ANNOTATION: value}}}
-        return await self._merge(namespaced("v1", pod.namespace, "pods", pod.name), body)
+        return await self._merge(namespaced("v1", pod.namespace, "pods", pod.name), body, Urgency.UPKEEP)
 
-    async def _merge(self, path: str, body: Manifest) -> Manifest:
+    async def _merge(self, path: str, body: Manifest, urgency: Urgency) -> Manifest:
         query = {"fieldManager": names.FIELD_MANAGER}
-        return await self.call("PATCH", path, query=query, body=body, content_type=MERGE)
+        return await self.call("PATCH", path, query=query, body=body, content_type=MERGE, urgency=urgency)
 
-    async def create(self, manifest: Manifest, plural: str) -> Manifest:
+    async def create(self, manifest: Manifest, plural: str, urgency: Urgency = Urgency.UPKEEP) -> Manifest:
         """Create an object. Raises Conflict when it is there already."""
         path = namespaced(manifest["apiVersion"], manifest["metadata"]["namespace"], plural)
-        return await self.call("POST", path, query={"fieldManager": names.FIELD_MANAGER}, body=manifest)
+        query = {"fieldManager": names.FIELD_MANAGER}
+        return await self.call("POST", path, query=query, body=manifest, urgency=urgency)
 
     async def update(self, manifest: Manifest, plural: str) -> Manifest:
         """Replace an object that is still as it was read. Raises Conflict when it is not."""
@@ -212,6 +215,7 @@ class Kube:
                 "reportingInstance": reporter,
             },
             "events",
+            Urgency.TELLING,
         )
 
     # --- the wire
@@ -224,6 +228,7 @@ class Kube:
         query: Mapping[str, str] | None = None,
         body: Manifest | None = None,
         content_type: str = "application/json",
+        urgency: Urgency = Urgency.UPKEEP,
     ) -> Manifest:
         """One request within the time-out and the rate limit.
 
@@ -233,9 +238,24 @@ class Kube:
         if self._client is None:
             msg = "the connection to Kubernetes is not open"
             raise Unavailable(msg)
-        await self._pace.turn()
+        async with self._pace.turn(urgency):
+            status, text = await self._exchange(self._client, method, path, query, body, content_type)
+        if status < HTTPStatus.BAD_REQUEST:
+            answer: Manifest = json.loads(text)
+            return answer
+        raise _error(status, text)
+
+    async def _exchange(
+        self,
+        api: client.ApiClient,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Manifest | None,
+        content_type: str,
+    ) -> tuple[int, bytes]:
         try:
-            request = await self._client.param_serialize(
+            request = await api.param_serialize(
                 method,
                 path,
                 query_params=list((query or {}).items()),
@@ -244,15 +264,11 @@ class Kube:
                 auth_settings=["BearerToken"],
             )
             limit = aiohttp.ClientTimeout(total=CALL_SECONDS)
-            response = await self._client.call_api(*request, _request_timeout=limit)
-            text = await response.read()  # type: ignore[no-untyped-call]
+            response = await api.call_api(*request, _request_timeout=limit)
+            return response.status, await response.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, TimeoutError, OSError, client.ApiException) as error:
             msg = f"Kubernetes does not answer {method} {path}: {error or type(error).__name__}"
             raise Unavailable(msg) from error
-        if response.status < HTTPStatus.BAD_REQUEST:
-            answer: Manifest = json.loads(text)
-            return answer
-        raise _error(response.status, text)
 
 
 def _error(status: int, text: bytes) -> KubeError:
