@@ -37,6 +37,7 @@ from jobfleet.options import Dedup, JobOptions
 from jobfleet.queues import Event, Limits, QueueHandle, SyncQueueHandle
 from jobfleet.retry import Backoff
 from jobfleet.scripts.steering import Cancellation
+from jobfleet.seal import Seal, SealError
 from jobfleet.states import State
 from jobfleet.status import QueueStatus, WorkerStatus
 from jobfleet.worker.settings import WorkerSettings
@@ -68,6 +69,8 @@ __all__ = [
     "QueueStatus",
     "RateLimited",
     "RetryAfter",
+    "Seal",
+    "SealError",
     "Snooze",
     "State",
     "SyncJobQueueCoordinator",

@@ -19,6 +19,7 @@ from jobfleet.errors import InvalidJob
 from jobfleet.job import Body, Failure, JobView
 from jobfleet.options import JobOptions
 from jobfleet.retry import Backoff
+from jobfleet.seal import MARK, PLAIN, Seal, SealError
 from jobfleet.states import FROM_BYTE
 
 HEADER_BYTES: Final = 25
@@ -126,6 +127,8 @@ def unpack_body(raw: bytes) -> Body:
     Raises:
         ValueError: these bytes are no job's.
     """
+    if raw[:1] == MARK_BYTE:
+        raise SealError("the job is sealed, and this fleet cannot open it: give it the key that the producer has")
     body = _body.decode(raw)
     backoff = (
         DEFAULT_BACKOFF if body.b is None else Backoff(body.b.kind, body.b.seconds, body.b.cap_seconds, body.b.jitter)
@@ -135,6 +138,14 @@ def unpack_body(raw: bytes) -> Body:
 
 EXTENDED: Final = 128
 """Added to the priority of a job that has an extension."""
+
+
+MARK_BYTE: Final = bytes((MARK,))
+
+
+def bound_to(queue: str, job_id: str) -> str:
+    """What sealed bytes of a job belong to: no realm, so that a queue may be moved."""
+    return f"{queue}/{job_id}"
 
 
 def pack_extension(options: JobOptions) -> bytes:
@@ -219,11 +230,23 @@ def unpack_info(raw: bytes) -> WorkerInfo:
 
 
 def view(
-    queue: str, job_id: str, record: bytes, result: bytes | None, errors: bytes | None, progress: bytes | None
+    queue: str,
+    job_id: str,
+    record: bytes,
+    result: bytes | None,
+    errors: bytes | None,
+    progress: bytes | None,
+    *,
+    seal: Seal = PLAIN,
 ) -> JobView:
-    """A record of Redis as a :class:`JobView`."""
+    """A record of Redis as a :class:`JobView`; one that cannot be opened is ``(sealed)``, without arguments."""
     extension, packed = _split(record)
-    body = unpack_body(packed)
+    place = bound_to(queue, job_id)
+    try:
+        body = unpack_body(seal.open(packed, place))
+        result = seal.open(result, place) if result else result
+    except SealError:
+        body, result = Body("(sealed)", {}, 0, DEFAULT_BACKOFF, None, {}), None
     enqueued, since, started = (int.from_bytes(record[i : i + 6], "big") for i in (7, 13, 19))
     failures = unpack_failures(errors)
     return JobView(

@@ -11,12 +11,14 @@ from jobfleet.errors import JobfleetError
 from jobfleet.job import JobView
 from jobfleet.keys import queue_keys
 from jobfleet.scripts import looking
+from jobfleet.seal import Seal
 
 
 class Ends:
     """Hears of the ends of a queue's jobs, from the first wait until it is closed."""
 
-    def __init__(self, client: AsyncClient, realm: str, queue: str) -> None:
+    def __init__(self, client: AsyncClient, realm: str, queue: str, seal: Seal) -> None:
+        self._seal = seal
         self._client, self._realm, self._queue = client, realm, queue
         self._channel = queue_keys(realm, queue).ends
         self._waiting: dict[str, set[asyncio.Event]] = {}
@@ -37,7 +39,7 @@ class Ends:
             async with asyncio.timeout(timeout):
                 while True:
                     event.clear()
-                    view = await self._client.run(looking.await_end(self._realm, self._queue, job_id))
+                    view = await self._client.run(looking.await_end(self._realm, self._queue, job_id, seal=self._seal))
                     if view is None or view.state.terminal:
                         return view
                     with contextlib.suppress(TimeoutError):

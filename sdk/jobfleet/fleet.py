@@ -24,6 +24,7 @@ from jobfleet.options import JobOptions, check_job_name, check_queue_name
 from jobfleet.queues import QueueHandle, SyncQueueHandle
 from jobfleet.scripts import looking, producing
 from jobfleet.scripts.producing import BATCH, NewJob
+from jobfleet.seal import PLAIN, Seal
 from jobfleet.status import QueueStatus
 from jobfleet.worker.settings import WorkerSettings
 from jobfleet.worker.supervision import Worker
@@ -39,11 +40,15 @@ class Fleet:
     Connections are made when first needed: one client for each event loop, one for synchronous code, so that a fleet
     may be a global of a module.
 
+    ``seal`` says whether arguments and results are compressed or encrypted on their way; producers, workers and whoever
+    looks on need keys that fit.
+
     Raises:
         ConfigurationError: the URL is none of Redis.
     """
 
-    def __init__(self, redis_url: str = DEFAULT_REDIS_URL, *, realm: str = DEFAULT_REALM) -> None:
+    def __init__(self, redis_url: str = DEFAULT_REDIS_URL, *, realm: str = DEFAULT_REALM, seal: Seal = PLAIN) -> None:
+        self.seal = seal
         self.redis_url = check_url(redis_url)
         self.realm = realm
         self.environment = Environment(redis_url=redis_url, realm=realm)
@@ -57,14 +62,14 @@ class Fleet:
         self._lock = threading.Lock()
 
     @classmethod
-    def from_env(cls, variables: Mapping[str, str] | None = None) -> Self:
+    def from_env(cls, variables: Mapping[str, str] | None = None, *, seal: Seal = PLAIN) -> Self:
         """A fleet as the environment says: ``JOBFLEET_REDIS_URL``, ``JOBFLEET_REALM``, and for a worker the rest.
 
         Raises:
             ConfigurationError: a variable is wrong; the message names it.
         """
         environment = Environment.read(variables)
-        fleet = cls(environment.redis_url, realm=environment.realm)
+        fleet = cls(environment.redis_url, realm=environment.realm, seal=seal)
         fleet.environment = environment
         return fleet
 
@@ -135,8 +140,7 @@ class Fleet:
             ids += [answer or job.id for job, answer in zip(batch, answers, strict=True)]
         return ids
 
-    @staticmethod
-    def _new_jobs(queue: str, items: Iterable[Item]) -> list[NewJob]:
+    def _new_jobs(self, queue: str, items: Iterable[Item]) -> list[NewJob]:
         check_queue_name(queue)
         jobs = []
         for name, args, options in items:
@@ -144,7 +148,10 @@ class Fleet:
                 raise InvalidJob("args", f"{args!r:.80} must be a mapping of argument names to values")
             body = codec.pack_body(check_job_name(name), dict(args), options)
             extension = codec.pack_extension(options) if options.extended else b""
-            jobs.append(NewJob(options.job_id or codec.new_job_id(), options.priority, options.due(), body, extension))
+            job_id = options.job_id or codec.new_job_id()
+            if not self.seal.idle:
+                body = self.seal.close(body, codec.bound_to(queue, job_id))
+            jobs.append(NewJob(job_id, options.priority, options.due(), body, extension))
         return jobs
 
     # -- looking
@@ -163,11 +170,11 @@ class Fleet:
 
     async def job_state(self, queue: str, job_id: str) -> JobView | None:
         """One job by its id; None where there is none, or no longer."""
-        return await self.client().run(looking.look(self.realm, check_queue_name(queue), job_id))
+        return await self.client().run(looking.look(self.realm, check_queue_name(queue), job_id, seal=self.seal))
 
     def job_state_sync(self, queue: str, job_id: str) -> JobView | None:
         """As :meth:`job_state`, from code without an event loop."""
-        return self.sync_client().run(looking.look(self.realm, check_queue_name(queue), job_id))
+        return self.sync_client().run(looking.look(self.realm, check_queue_name(queue), job_id, seal=self.seal))
 
     def queue(self, name: str) -> QueueHandle:
         """A queue, for whoever looks after it: its jobs, failures, limits, events."""
@@ -195,7 +202,7 @@ class Fleet:
         """Who hears of the ends of a queue's jobs on the running event loop."""
         found = self._ends.setdefault(asyncio.get_running_loop(), {})
         if queue not in found:
-            found[queue] = Ends(self.client(), self.realm, queue)
+            found[queue] = Ends(self.client(), self.realm, queue, self.seal)
         return found[queue]
 
     # -- processing
@@ -206,7 +213,8 @@ class Fleet:
         Raises:
             ConfigurationError: there is no queue to serve.
         """
-        return Worker(self.redis_url, self.realm, self.registry, settings or self.worker_settings())
+        chosen = settings or self.worker_settings()
+        return Worker(self.redis_url, self.realm, self.registry, dataclasses.replace(chosen, seal=self.seal))
 
     def worker_settings(self) -> WorkerSettings:
         """The settings that the environment gives a worker; where it names no queues, all declared ones are served."""

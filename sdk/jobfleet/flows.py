@@ -14,6 +14,7 @@ from jobfleet.job import JobView
 from jobfleet.scripts import looking, steering
 from jobfleet.scripts.command import Command
 from jobfleet.scripts.steering import Cancellation
+from jobfleet.seal import PLAIN, Seal
 from jobfleet.states import State
 
 T = TypeVar("T")
@@ -69,12 +70,14 @@ class FailureGroup:
     newest: JobView
 
 
-def pages(realm: str, queue: str, state: State, most: int) -> Generator[Command[Any], Any, list[JobView]]:
+def pages(
+    realm: str, queue: str, state: State, most: int, seal: Seal = PLAIN
+) -> Generator[Command[Any], Any, list[JobView]]:
     """The jobs of a state, at most ``most``, a page at a time."""
     found: list[JobView] = []
     start = 0
     while len(found) < most:
-        page = yield looking.list_jobs(realm, queue, state, start, PAGE)
+        page = yield looking.list_jobs(realm, queue, state, start, PAGE, seal=seal)
         found += page
         start += PAGE
         if len(page) < PAGE and (state is not State.WAITING or not page):
@@ -82,12 +85,12 @@ def pages(realm: str, queue: str, state: State, most: int) -> Generator[Command[
     return found[:most]
 
 
-def failed(realm: str, queue: str, wanted: FailureFilter, most: int) -> Flow[list[JobView]]:
+def failed(realm: str, queue: str, wanted: FailureFilter, most: int, seal: Seal = PLAIN) -> Flow[list[JobView]]:
     """The failed jobs that are meant, the newest first, at most ``most``."""
     found: list[JobView] = []
     start = 0
     while len(found) < most:
-        page = yield looking.list_jobs(realm, queue, State.FAILED, start, PAGE)
+        page = yield looking.list_jobs(realm, queue, State.FAILED, start, PAGE, seal=seal)
         found += [job for job in page if wanted.matches(job)]
         start += PAGE
         if len(page) < PAGE:
@@ -117,9 +120,9 @@ def cancel(realm: str, queue: str, job_id: str) -> Flow[Cancellation]:
     return answer
 
 
-def retry_where(realm: str, queue: str, wanted: FailureFilter, spacing_ms: int) -> Flow[int]:
+def retry_where(realm: str, queue: str, wanted: FailureFilter, spacing_ms: int, seal: Seal = PLAIN) -> Flow[int]:
     """Retry all failed jobs that are meant, ``spacing_ms`` apart; the answer is how many."""
-    jobs: list[JobView] = yield from failed(realm, queue, wanted, 1_000_000)
+    jobs: list[JobView] = yield from failed(realm, queue, wanted, 1_000_000, seal)
     total = 0
     for start in range(0, len(jobs), PAGE):
         ids = [job.id for job in jobs[start : start + PAGE]]

@@ -134,7 +134,7 @@ class QueueHandle(_Verbs):
 
     async def job(self, job_id: str) -> JobView | None:
         """One job; None where there is none, or no longer."""
-        return await self._run(looking.look(*self._at, job_id))
+        return await self._run(looking.look(*self._at, job_id, seal=self._fleet.seal))
 
     async def log(self, job_id: str) -> list[str]:
         """The lines that a job's handlers logged, as far as they are kept."""
@@ -142,11 +142,11 @@ class QueueHandle(_Verbs):
 
     async def jobs(self, state: State, limit: int = 100) -> list[JobView]:
         """Jobs that wait, are delayed, or have ended, at most ``limit``; the newest first, of the others the next."""
-        return await self._follow(flows.pages(*self._at, state, limit))
+        return await self._follow(flows.pages(*self._at, state, limit, self._fleet.seal))
 
     async def failed(self, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""
-        return await self._follow(flows.failed(*self._at, wanted, limit))
+        return await self._follow(flows.failed(*self._at, wanted, limit, self._fleet.seal))
 
     async def failures(self, wanted: FailureFilter = ANY, limit: int = 10_000) -> list[FailureGroup]:
         """Failed jobs by their cause, the most frequent first."""
@@ -163,7 +163,7 @@ class QueueHandle(_Verbs):
 
     async def retry_where(self, wanted: FailureFilter = ANY, *, per_second: float | None = None) -> int:
         """Try all failed jobs that are meant again, so many a second; returns how many."""
-        return await self._follow(flows.retry_where(*self._at, wanted, _spacing(per_second)))
+        return await self._follow(flows.retry_where(*self._at, wanted, _spacing(per_second), self._fleet.seal))
 
     async def discard(self, *job_ids: str) -> int:
         """Forget jobs that have ended; returns how many."""
@@ -232,7 +232,7 @@ class SyncQueueHandle(_Verbs):
 
     def job(self, job_id: str) -> JobView | None:
         """One job; None where there is none, or no longer."""
-        return self._run(looking.look(*self._at, job_id))
+        return self._run(looking.look(*self._at, job_id, seal=self._fleet.seal))
 
     def log(self, job_id: str) -> list[str]:
         """The lines that a job's handlers logged, as far as they are kept."""
@@ -240,11 +240,11 @@ class SyncQueueHandle(_Verbs):
 
     def jobs(self, state: State, limit: int = 100) -> list[JobView]:
         """Jobs that wait, are delayed, or have ended."""
-        return self._follow(flows.pages(*self._at, state, limit))
+        return self._follow(flows.pages(*self._at, state, limit, self._fleet.seal))
 
     def failed(self, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""
-        return self._follow(flows.failed(*self._at, wanted, limit))
+        return self._follow(flows.failed(*self._at, wanted, limit, self._fleet.seal))
 
     def failures(self, wanted: FailureFilter = ANY, limit: int = 10_000) -> list[FailureGroup]:
         """Failed jobs by their cause, the most frequent first."""
@@ -261,7 +261,7 @@ class SyncQueueHandle(_Verbs):
 
     def retry_where(self, wanted: FailureFilter = ANY, *, per_second: float | None = None) -> int:
         """Try all failed jobs that are meant again, so many a second."""
-        return self._follow(flows.retry_where(*self._at, wanted, _spacing(per_second)))
+        return self._follow(flows.retry_where(*self._at, wanted, _spacing(per_second), self._fleet.seal))
 
     def discard(self, *job_ids: str) -> int:
         """Forget jobs that have ended."""
@@ -298,4 +298,4 @@ class SyncQueueHandle(_Verbs):
 
     def wait(self, job_id: str, timeout: float | None = None) -> JobView | None:
         """The job when it has ended; as :meth:`QueueHandle.wait`."""
-        return self._fleet.sync_client().wait_for_end(self._at, job_id, timeout)
+        return self._fleet.sync_client().wait_for_end(self._at, job_id, timeout, self._fleet.seal)

@@ -287,3 +287,36 @@ def test_synchronous_code_has_the_same_verbs(redis_url: str) -> None:
     assert job.group == "g"
     assert queue.obliterate(QUEUE) == 2
     fleet.close_sync()
+
+
+async def test_sealed_jobs_and_results_are_read_by_who_has_the_key_and_by_nobody_else(redis_url: str) -> None:
+    from jobfleet import Seal
+
+    seal = Seal(compress_above=200, keys={"k1": bytes(range(32))})
+    async with Fleet(redis_url, seal=seal) as owner, Fleet(redis_url) as stranger:
+
+        @owner.job(queue=QUEUE)
+        async def echo(text: str) -> str:
+            return text
+
+        @stranger.job(queue=QUEUE, name="echo")
+        async def never(text: str) -> str:
+            return text
+
+        secret = "confidential " * 50
+        job_id = await echo.enqueue(text=secret)
+        async with working(owner):
+            assert await owner.result(QUEUE, job_id, 15) == secret
+        stored = await owner.client()._redis.hget("jf:{default/photos}:jobs", job_id)
+        result = await owner.client()._redis.hget("jf:{default/photos}:results", job_id)
+        assert stored is not None
+        assert result is not None
+        assert b"confidential" not in stored + result
+        assert len(stored) < 200
+        seen = await stranger.job_state(QUEUE, job_id)
+        assert seen is not None
+        assert (seen.name, seen.args, seen.result) == ("(sealed)", {}, None)
+        other = await echo.enqueue(text="again")
+        async with working(stranger):
+            with pytest.raises(JobFailed, match="give it the key"):
+                await stranger.result(QUEUE, other, 15)

@@ -17,6 +17,7 @@ from jobfleet.job import JobView
 from jobfleet.keys import queue_keys
 from jobfleet.scripts.command import Command
 from jobfleet.scripts.looking import await_end
+from jobfleet.seal import Seal
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class SyncClient:
         finally:
             flow.close()
 
-    def wait_for_end(self, place: tuple[str, str], job_id: str, timeout: float | None) -> JobView | None:
+    def wait_for_end(self, place: tuple[str, str], job_id: str, timeout: float | None, seal: Seal) -> JobView | None:
         """The job when it has ended, or None where it is unknown; ``place`` is realm and queue.
 
         Raises:
@@ -91,7 +92,7 @@ class SyncClient:
             try:
                 heard.subscribe(queue_keys(*place).ends)
                 while True:
-                    view = self.run(await_end(*place, job_id))
+                    view = self.run(await_end(*place, job_id, seal=seal))
                     if view is None or view.state.terminal:
                         return view
                     if not self._hear(heard, job_id, deadline):

@@ -10,6 +10,7 @@ from jobfleet import codec
 from jobfleet.job import JobView
 from jobfleet.keys import queue_keys
 from jobfleet.scripts.command import Command, Script
+from jobfleet.seal import PLAIN, Seal
 from jobfleet.states import State
 
 _inspect = Script("inspect")
@@ -94,32 +95,34 @@ def _reading(raw: list[Any]) -> QueueReading:
     )
 
 
-def look(realm: str, queue: str, job_id: str) -> Command[JobView | None]:
+def look(realm: str, queue: str, job_id: str, *, seal: Seal = PLAIN) -> Command[JobView | None]:
     """One job by its id; None where there is none, or no longer."""
     keys = queue_keys(realm, queue)
-    return Command(_look, [keys.jobs, keys.results, keys.errors, keys.progress], [job_id], _one(queue, job_id))
+    return Command(_look, [keys.jobs, keys.results, keys.errors, keys.progress], [job_id], _one(queue, job_id, seal))
 
 
-def await_end(realm: str, queue: str, job_id: str) -> Command[JobView | None]:
+def await_end(realm: str, queue: str, job_id: str, *, seal: Seal = PLAIN) -> Command[JobView | None]:
     """As :func:`look`; and if the job has not ended, its end will be told once on the channel ``QueueKeys.ends``."""
     keys = queue_keys(realm, queue)
     names = [keys.jobs, keys.results, keys.errors, keys.progress, keys.awaited]
-    return Command(_await_end, names, [job_id], _one(queue, job_id))
+    return Command(_await_end, names, [job_id], _one(queue, job_id, seal))
 
 
-def _one(queue: str, job_id: str) -> Callable[[list[Any] | None], JobView | None]:
-    return lambda raw: codec.view(queue, job_id, *raw) if raw else None
+def _one(queue: str, job_id: str, seal: Seal) -> Callable[[list[Any] | None], JobView | None]:
+    return lambda raw: codec.view(queue, job_id, *raw, seal=seal) if raw else None
 
 
 LISTED = (State.WAITING, State.DELAYED, State.COMPLETED, State.FAILED, State.CANCELLED)
 """The states whose jobs can be listed."""
 
 
-def list_jobs(realm: str, queue: str, state: State, start: int, limit: int) -> Command[list[JobView]]:
+def list_jobs(
+    realm: str, queue: str, state: State, start: int, limit: int, *, seal: Seal = PLAIN
+) -> Command[list[JobView]]:
     """A page of the jobs in one of the states of :data:`LISTED`: the newest first, of delayed and waiting the next."""
 
     def parse(flat: list[Any]) -> list[JobView]:
-        return [codec.view(queue, flat[i].decode(), *flat[i + 1 : i + 5]) for i in range(0, len(flat), 5)]
+        return [codec.view(queue, flat[i].decode(), *flat[i + 1 : i + 5], seal=seal) for i in range(0, len(flat), 5)]
 
     return Command(_list, queue_keys(realm, queue).all, [state.value, start, limit], parse)
 

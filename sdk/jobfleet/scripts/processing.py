@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Literal
 
-from jobfleet.codec import pack_failure
+from jobfleet.codec import MARK_BYTE, bound_to, pack_failure
 from jobfleet.job import ClaimedJob, Failure
 from jobfleet.keys import WAKE_CHANNEL, queue_keys
 from jobfleet.scripts.command import Argument, Command, Script
+from jobfleet.seal import PLAIN, Seal, SealError
 
 _settle_and_claim = Script("settle_and_claim")
 _heartbeat = Script("heartbeat")
@@ -73,19 +74,42 @@ class Grant:
 
 
 def settle_and_claim(
-    realm: str, queue: str, worker: str, want: int, outcomes: Sequence[Outcome], lease_ms: int = LEASE_MS
+    realm: str,
+    queue: str,
+    worker: str,
+    want: int,
+    outcomes: Sequence[Outcome],
+    *,
+    lease_ms: int = LEASE_MS,
+    seal: Seal = PLAIN,
 ) -> Command[Grant]:
-    """Hand in ``outcomes`` and ask for ``want`` jobs; either may be empty, each at most :data:`MAX_BATCH`."""
+    """Hand in ``outcomes`` and ask for ``want`` jobs; either may be empty, each at most :data:`MAX_BATCH`.
+
+    Results go out sealed. A job that cannot be opened comes as it is; its worker will fail it with a reason.
+    """
     keys = queue_keys(realm, queue)
     args: list[Argument] = [worker, want, lease_ms, keys.ends, EXPIRED]
     for outcome in outcomes:
-        args += (outcome.id, outcome.attempt, outcome.verdict, outcome.delay_ms, outcome.data)
+        data = outcome.data
+        if data and outcome.verdict == "complete" and not seal.idle:
+            data = seal.close(data, bound_to(queue, outcome.id))
+        args += (outcome.id, outcome.attempt, outcome.verdict, outcome.delay_ms, data)
+
+    def opened(job_id: str, body: bytes) -> bytes:
+        if body[:1] != MARK_BYTE:
+            return body
+        try:
+            return seal.open(body, bound_to(queue, job_id))
+        except SealError:
+            return body
 
     def parse(raw: list[Any]) -> Grant:
         now, due, hold, again, resume, refused, flat = raw
         jobs = [
-            ClaimedJob(queue, flat[i].decode(), flat[i + 1], flat[i + 2], flat[i + 3], flat[i + 4], flat[i + 5])
-            for i in range(0, len(flat), 6)
+            ClaimedJob(queue, job_id, attempt, failures, lost, enqueued, opened(job_id, body))
+            for job_id, attempt, failures, lost, enqueued, body in (
+                (flat[i].decode(), *flat[i + 1 : i + 6]) for i in range(0, len(flat), 6)
+            )
         ]
         return Grant(now, due, Hold(hold), again == 1, resume, tuple(r.decode() for r in refused), jobs)
 

@@ -81,8 +81,9 @@ class Lane:
         want = 0 if self._stopping or self._hold is not Hold.NONE else self._slots.take(MAX_BATCH)
         self._relay = False
         self._in_flight = True
+        settings = self._settings
         command = settle_and_claim(
-            self.realm, self.queue, self._settings.id, want, outcomes, lease_ms=self._settings.lease_ms
+            self.realm, self.queue, settings.id, want, outcomes, lease_ms=settings.lease_ms, seal=settings.seal
         )
         try:
             grant = await self._client.run(command)

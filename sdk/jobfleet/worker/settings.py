@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from jobfleet.errors import ConfigurationError
 from jobfleet.scripts.processing import LEASE_MS
+from jobfleet.seal import PLAIN, Seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class WorkerSettings:
         name: what people call it, in Kubernetes its Pod's name; ``id`` adds a nonce: no two processes share one.
         health_port: where it answers /livez and /readyz; 0: nowhere.
         lease_ms: how long its lease lasts without a heartbeat; it renews three times as often.
+        seal: how bytes are opened and closed; :meth:`jobfleet.Fleet.worker` gives the fleet's.
         stall_seconds: how long the claim loop may take to come round before the worker counts as dead.
     """
 
@@ -34,6 +36,7 @@ class WorkerSettings:
     lease_ms: int = LEASE_MS
     stall_seconds: float = 60.0
     id: str = ""
+    seal: Seal = PLAIN
 
     def __post_init__(self) -> None:
         if not self.queues:

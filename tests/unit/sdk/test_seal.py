@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobfleet.errors import ConfigurationError
+from jobfleet.seal import MOST_BYTES, PLAIN, Seal, SealError
+
+OLD, NEW = bytes(range(16)), bytes(range(32))
+
+
+@given(st.binary(max_size=2000), st.sampled_from([None, 0, 100]), st.booleans())
+def test_what_is_closed_opens_again(plain: bytes, above: int | None, secret: bool) -> None:
+    plain = b"\x80" + plain  # as MessagePack begins
+    seal = Seal(above, {"a": NEW} if secret else {})
+    assert seal.open(seal.close(plain, "q/1"), "q/1") == plain
+
+
+def test_only_what_gets_smaller_is_compressed() -> None:
+    seal = Seal(compress_above=100)
+    assert len(seal.close(b"\x80" + b"x" * 10_000, "q/1")) < 200
+    assert seal.close(b"\x80" + b"x" * 50, "q/1") == b"\x80" + b"x" * 50
+    assert PLAIN.open(seal.close(b"\x80" + b"x" * 10_000, "q/1"), "q/1") == b"\x80" + b"x" * 10_000
+
+
+def test_keys_are_changed_by_adding_the_new_one_first_in_readers_then_in_writers() -> None:
+    before, between, after = (
+        Seal(keys={"old": OLD}),
+        Seal(keys={"old": OLD, "new": NEW}),
+        Seal(keys={"new": NEW, "old": OLD}),
+    )
+    assert between.open(before.close(b"\x80", "q/1"), "q/1") == b"\x80"
+    assert between.open(after.close(b"\x80", "q/1"), "q/1") == b"\x80"
+    with pytest.raises(SealError, match="sealed with the key 'new'"):
+        before.open(after.close(b"\x80", "q/1"), "q/1")
+
+
+def test_secret_bytes_do_not_open_for_another_job_nor_damaged() -> None:
+    seal = Seal(keys={"a": NEW})
+    closed = seal.close(b"\x80secret", "q/1")
+    assert b"secret" not in closed
+    with pytest.raises(SealError, match="of another job"):
+        seal.open(closed, "q/2")
+    with pytest.raises(SealError, match="damaged"):
+        seal.open(closed[:-1] + bytes([closed[-1] ^ 1]), "q/1")
+
+
+def test_a_small_job_cannot_unfold_without_bound() -> None:
+    import zlib
+
+    bomb = bytes((0xC1, 1)) + zlib.compress(b"\0" * (MOST_BYTES + 1), 9)
+    with pytest.raises(SealError, match="unfold to more"):
+        PLAIN.open(bomb, "q/1")
+
+
+@pytest.mark.parametrize("key", [b"", b"short", bytes(33)])
+def test_a_key_of_another_length_is_refused(key: bytes) -> None:
+    with pytest.raises(ConfigurationError, match="must be a name for 16, 24 or 32 bytes"):
+        Seal(keys={"a": key})
+
+
+def test_keys_are_not_shown() -> None:
+    assert "keys" not in repr(Seal(keys={"a": NEW}))
