@@ -87,7 +87,7 @@ def _give_up(cluster: Cluster) -> None:
 
 
 def load(cluster: Cluster, archives: Sequence[Path]) -> None:
-    """Loads image archives, as `docker save` writes them, into every node that lacks them.
+    """Loads image archives, as `docker save` writes them, into every node that runs Pods and lacks them.
 
     Raises:
         ClusterToolError: the cluster is not up, or a file is no image archive.
@@ -99,7 +99,7 @@ def load(cluster: Cluster, archives: Sequence[Path]) -> None:
     engine = _engine_of(cluster)
     for path in archives:
         wanted = archive.contents(path)
-        lacking = [node for node in nodes(engine, cluster) if not wanted.items() <= _images(engine, node).items()]
+        lacking = [node for node in hosts(engine, cluster) if not wanted.items() <= _images(engine, node).items()]
         if not lacking:
             say(f"{', '.join(wanted)} is loaded already")
             continue
@@ -147,6 +147,14 @@ def nodes(engine: Engine, cluster: Cluster) -> list[str]:
     """The names of a cluster's nodes, which are containers."""
     label = f"label=io.x-k8s.kind.cluster={cluster.name}"
     return sorted(engine.docker("ps", "--all", "--filter", label, "--format", "{{.Names}}").split())
+
+
+def hosts(engine: Engine, cluster: Cluster) -> list[str]:
+    """The nodes that run Pods: the workers, since kind taints the control plane beside them; alone, it runs them."""
+    role = f"label=io.x-k8s.kind.cluster={cluster.name}", "label=io.x-k8s.kind.role=worker"
+    filters = [word for label in role for word in ("--filter", label)]
+    workers = sorted(engine.docker("ps", "--all", *filters, "--format", "{{.Names}}").split())
+    return workers or nodes(engine, cluster)
 
 
 def status(cluster: Cluster) -> str:

@@ -83,7 +83,8 @@ def end() -> None:
         if running() is not None:
             with step("end the private Docker engine"):
                 _remove_containers_and_networks()
-        processes.end_by_file(_pid_file(), grace=END_SECONDS)
+                processes.end_by_file(_pid_file(), grace=END_SECONDS)
+        processes.end_by_file(_pid_file(), grace=END_SECONDS)  # also one that runs but does not answer
         _clear()
 
 
