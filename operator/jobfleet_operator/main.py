@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Awaitable
@@ -21,7 +22,7 @@ from jobfleet_operator.health import HealthServer
 from jobfleet_operator.leader import Alone, Leadership
 from jobfleet_operator.loop import Loop
 from jobfleet_operator.settings import Settings, SettingsError, variable
-from jobfleet_operator.world import Key
+from jobfleet_operator.world import Key, Manifest
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Operator:
         self._kube = Kube()
         # The Lease has a connection of its own: it must be renewed however much else there is to do.
         self._lease_kube = Kube()
-        self._identity = identity = settings.pod_name or socket.gethostname()
+        identity = settings.pod_name or socket.gethostname()
         self.leader: Leadership | Alone = (
             Leadership(self._lease_kube, settings.operator_namespace, identity) if settings.leader_election else Alone()
         )
@@ -58,11 +59,10 @@ class Operator:
             settings.health_port,
             {"/livez": self.loop.trouble, "/readyz": self._readiness},
         )
-        self._stop = asyncio.Event()
+        self._watching = handlers.Watching(self._fed, settings.namespaces, identity)
 
-    def stop(self) -> None:
-        """End soon and in order."""
-        self._stop.set()
+    def _fed(self, kind: Kind, body: Manifest, deleted: bool) -> None:
+        self.cache.feed(kind, body, deleted=deleted)
 
     def _changed(self, kind: Kind, key: Key) -> None:
         self.loop.changed(kind, key)
@@ -74,15 +74,27 @@ class Operator:
         return "" if self.cache.synced else "the first lists have not arrived"
 
     async def run(self) -> None:
-        """Run until stopped.
+        """Run until SIGTERM or SIGINT, then end in order: stop acting first, give the Lease back last.
 
         Raises:
             KubeError: the first lists did not come, for example because the CRDs are not installed.
+            OSError: the port of the probes is taken.
         """
+        stop, here = asyncio.Event(), asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            here.add_signal_handler(number, stop.set)
+        work, told = asyncio.ensure_future(self._work()), asyncio.ensure_future(stop.wait())
+        await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
+
+    async def _work(self) -> None:
         await self._health.start()
-        await self._kube.open()
-        await self._lease_kube.open()
         try:
+            await self._kube.open()
+            await self._lease_kube.open()
             await self._first_lists()
             await self._run_parts()
         finally:
@@ -92,22 +104,24 @@ class Operator:
             await self._health.stop()
 
     async def _run_parts(self) -> None:
-        # Started first: kopf cancels, when it ends, whatever was started after it.
-        parts: list[Awaitable[Any]] = [self.leader.run(), self.loop.run(), self._relist()]
+        lead = asyncio.ensure_future(self.leader.run())
+        parts: list[Awaitable[Any]] = [self.loop.run(), self._relist(), self._watching.run()]
         tasks = [asyncio.ensure_future(part) for part in parts]
-        watching = asyncio.ensure_future(
-            handlers.watch(self.cache, self._settings.namespaces, self._stop, self._identity)
-        )
         try:
-            done, _ = await asyncio.wait([*tasks, watching], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await asyncio.wait([lead, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._stop.set()
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.gather(watching, return_exceptions=True)
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            lead.cancel()
+            outcomes += await asyncio.gather(lead, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    def stop_watching(self) -> bool:
+        """End the watches; returns whether they did so in time."""
+        return self._watching.stop()
 
     async def _first_lists(self) -> None:
         try:
@@ -157,17 +171,22 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"jobfleet-operator: {error}\n")
         return 2
     records.configure(settings.log_format, settings.log_level)
+    code = asyncio.run(_run(settings))
+    logging.shutdown()
+    if code is None:
+        os._exit(0)  # a watch that does not end must not hold the process up
+    return code
+
+
+async def _run(settings: Settings) -> int | None:
+    """Run the operator; returns the exit status, or None when all is done but a watch hangs on."""
+    operator = Operator(settings)
     try:
-        with suppress(KeyboardInterrupt):
-            asyncio.run(_run(settings))
-    except KubeError as error:
+        await operator.run()
+    except (KubeError, OSError) as error:
         log.error("%s", error)  # noqa: TRY400 a sentence, not a traceback
         return 1
-    return 0
-
-
-async def _run(settings: Settings) -> None:
-    await Operator(settings).run()
+    return 0 if operator.stop_watching() else None
 
 
 if __name__ == "__main__":

@@ -31,3 +31,5 @@ def configure(log_format: str, level: str) -> None:
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # It warns that signals are ignored in its thread, which is as it should be: the main thread minds them.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

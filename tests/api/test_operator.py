@@ -78,7 +78,7 @@ async def test_a_restarted_operator_changes_nothing(shop: Shop, operators: Opera
     first.popen.wait()
     generation = shop.get("deployment", "photos")["metadata"]["generation"]
     second = operators("second")
-    await until("the next one acts", lambda: second.said("this replica acts now"), 25)
+    await until("the next one acts", lambda: second.said("this replica acts now"), 40)
     await until("it has looked at the Deployment", lambda: second.said("Deployment"))
     after = shop.get("deployment", "photos")
     assert (after["spec"]["replicas"], after["metadata"]["generation"]) == (5, generation)
