@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 from .arena import Arena
 from .polling import eventually
 
 BACK_SECONDS = 15
-"""By then a dead worker's job is back in the queue; the operator, which sees the Pod end, is usually much faster."""
+"""By then a dead worker's job runs again, the start of the new worker included."""
 
 
 def test_the_job_of_a_killed_pod_is_back_within_seconds_and_runs_again(arena: Arena) -> None:
@@ -18,12 +16,10 @@ def test_the_job_of_a_killed_pod_is_back_within_seconds_and_runs_again(arena: Ar
     victim = min(arena.pod_names())
 
     arena.kubectl.run("delete", "pod", victim, "--grace-period=0", "--force")
-    killed = time.monotonic()
 
     eventually(
         lambda: any(arena.job(job).attempt == 2 for job in jobs), "the job runs again", seconds=BACK_SECONDS + 15
     )
-    assert time.monotonic() - killed < BACK_SECONDS + 15
     done = arena.until_completed(*jobs)
     assert sorted(job.attempt for job in done) == [1, 2]
     assert [job.failures for job in done] == [0, 0]
