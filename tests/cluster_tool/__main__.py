@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--workers", type=_count, default=clusters.WORKERS, help="nodes beside the control plane (%(default)s)"
     )
-    load = commands.add_parser("load", help="load image archives into every node")
+    load = commands.add_parser("load", help="load image archives into every node that runs Pods")
     load.add_argument("archives", nargs="+", type=Path, metavar="IMAGE_ARCHIVE")
     kubeconfig = commands.add_parser("kubeconfig", help="print the path of a cluster's kubeconfig")
     down = commands.add_parser("down", help="take a cluster down, and a private engine with the last one")

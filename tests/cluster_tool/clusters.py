@@ -143,18 +143,16 @@ def names() -> list[str]:
     return sorted(path.name.removeprefix("cluster-") for path in folders)
 
 
-def nodes(engine: Engine, cluster: Cluster) -> list[str]:
-    """The names of a cluster's nodes, which are containers."""
-    label = f"label=io.x-k8s.kind.cluster={cluster.name}"
-    return sorted(engine.docker("ps", "--all", "--filter", label, "--format", "{{.Names}}").split())
+def nodes(engine: Engine, cluster: Cluster, role: str = "") -> list[str]:
+    """The names of a cluster's nodes, which are containers; those of one role if it is named."""
+    labels = [f"io.x-k8s.kind.cluster={cluster.name}"] + ([f"io.x-k8s.kind.role={role}"] if role else [])
+    filters = [f"--filter=label={label}" for label in labels]
+    return sorted(engine.docker("ps", "--all", *filters, "--format", "{{.Names}}").split())
 
 
 def hosts(engine: Engine, cluster: Cluster) -> list[str]:
-    """The nodes that run Pods: the workers, since kind taints the control plane beside them; alone, it runs them."""
-    role = f"label=io.x-k8s.kind.cluster={cluster.name}", "label=io.x-k8s.kind.role=worker"
-    filters = [word for label in role for word in ("--filter", label)]
-    workers = sorted(engine.docker("ps", "--all", *filters, "--format", "{{.Names}}").split())
-    return workers or nodes(engine, cluster)
+    """The nodes that run Pods: the workers; a control plane without workers runs them itself."""
+    return nodes(engine, cluster, "worker") or nodes(engine, cluster)
 
 
 def status(cluster: Cluster) -> str:
