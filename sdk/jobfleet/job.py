@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from jobfleet.errors import JobFailed
 from jobfleet.retry import Backoff
 from jobfleet.states import State
@@ -22,8 +24,7 @@ class Body:
     metadata: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedJob:
+class ClaimedJob(msgspec.Struct, frozen=True, gc=False):
     """One delivery of a job to a worker. ``attempt`` numbers the deliveries from 1 and is the fencing token."""
 
     queue: str

@@ -276,3 +276,10 @@ async def test_the_scripts_come_back_after_redis_forgot_them(queue: Queue) -> No
     assert await queue.enqueue(new("b")) == [True]
     reading, _ = await queue.client.run_many([looking.inspect(REALM, QUEUE), looking.inspect(REALM, QUEUE)])
     assert reading.count("waiting") == 2
+
+
+async def test_an_attempt_that_nobody_holds_cannot_be_settled_whatever_its_number(queue: Queue) -> None:
+    await queue.enqueue(new("a"))
+    for number in (0, 1, 2):
+        assert (await queue.exchange("w1", 0, done("a", number))).refused == ("a",)
+    assert await queue.state("a") is State.WAITING

@@ -12,6 +12,7 @@ import redis.exceptions as redis_errors
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from jobfleet.clients import wire
 from jobfleet.clients.patience import (
     ANSWER_SECONDS,
     BLOCK_SECONDS,
@@ -117,25 +118,34 @@ class AsyncClient:
             raise translated(error, self.url) from error
 
     async def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
-        if len(commands) == 1:
-            return [await self._send_one(commands[0])]
-        pipe = self._redis.pipeline(transaction=False)
-        for command in commands:
-            pipe.execute_command("EVALSHA", command.script.sha, len(command.keys), *command.keys, *command.args)
-        answers = await pipe.execute(raise_on_error=False)
+        """The raw answers; a script that Redis does not have is sent along and tried again."""
+        answers = await self._exchange([wire.by_sha(command) for command in commands])
         for n, answer in enumerate(answers):
             if isinstance(answer, redis_errors.NoScriptError):
-                answers[n] = await self._send_one(commands[n])
-            elif isinstance(answer, Exception):
+                (answers[n],) = await self._exchange([wire.by_text(commands[n])])
+        for answer in answers:
+            if isinstance(answer, Exception):
                 raise answer
-        return list(answers)
+        return answers
 
-    async def _send_one(self, command: Command[Any]) -> Any:
-        tail = (len(command.keys), *command.keys, *command.args)
+    async def _exchange(self, calls: list[bytes]) -> list[Any]:
+        """Send calls together and read their answers, an error of Redis being one."""
+        pool = self._redis.connection_pool
+        answers: list[Any] = []
+        connection = await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
-            return await self._redis.execute_command("EVALSHA", command.script.sha, *tail)  # type: ignore[no-untyped-call]
-        except redis_errors.NoScriptError:
-            return await self._redis.execute_command("EVAL", command.script.text, *tail)  # type: ignore[no-untyped-call]
+            await connection.send_packed_command(calls, check_health=False)
+            for _ in calls:
+                try:
+                    answers.append(await connection.read_response())
+                except redis_errors.ResponseError as error:
+                    answers.append(error)
+        except BaseException:
+            await connection.disconnect(nowait=True)  # an answer that nobody read must not meet the next call
+            raise
+        finally:
+            await pool.release(connection)
+        return answers
 
     async def pop(self, key: str, seconds: float = BLOCK_SECONDS) -> bool:
         """Take a token from a list, waiting up to ``seconds`` for one; on a connection of its own, never longer.

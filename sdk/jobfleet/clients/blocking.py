@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 import redis
+from jobfleet.clients import wire
 from jobfleet.clients.patience import ANSWER_SECONDS, CONNECT_SECONDS, Patience, check_url, passes, translated
 from jobfleet.job import JobView
 from jobfleet.keys import queue_keys
@@ -62,11 +63,24 @@ class SyncClient:
         return command.parse(raw)
 
     def _send(self, command: Command[Any]) -> Any:
-        tail = (len(command.keys), *command.keys, *command.args)
         try:
-            return self._redis.execute_command("EVALSHA", command.script.sha, *tail)  # type: ignore[no-untyped-call]
+            return self._exchange(wire.by_sha(command))
         except redis_errors.NoScriptError:
-            return self._redis.execute_command("EVAL", command.script.text, *tail)  # type: ignore[no-untyped-call]
+            return self._exchange(wire.by_text(command))
+
+    def _exchange(self, call: bytes) -> Any:
+        pool = self._redis.connection_pool
+        connection = pool.get_connection()
+        try:
+            connection.send_packed_command([call], check_health=False)  # type: ignore[no-untyped-call]
+            return connection.read_response()
+        except redis_errors.ResponseError:
+            raise
+        except BaseException:
+            connection.disconnect()  # type: ignore[no-untyped-call] # an answer that nobody read must not meet the next call
+            raise
+        finally:
+            pool.release(connection)
 
     def follow(self, flow: Generator[Command[Any], Any, T]) -> T:
         """Run the Commands that a flow yields, one after the other, and give what it returns. Errors as :meth:`run`."""

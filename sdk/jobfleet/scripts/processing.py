@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Literal
 
+import msgspec
+
 from jobfleet.codec import MARK_BYTE, bound_to, pack_failure
 from jobfleet.job import ClaimedJob, Failure
 from jobfleet.keys import WAKE_CHANNEL, queue_keys
@@ -27,8 +29,7 @@ LEASE_MS = 10_000
 """How long a worker's lease lasts without a heartbeat; with one heartbeat of a peer on top, well under 15 s."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of one attempt.
 
     Attributes:
@@ -73,6 +74,16 @@ class Grant:
     jobs: list[ClaimedJob]
 
 
+_encode = msgspec.msgpack.Encoder().encode
+_decode_heads = msgspec.msgpack.Decoder(list[tuple[str, int, int, int, int]]).decode
+
+
+def _sealed(queue: str, outcome: Outcome, seal: Seal) -> Outcome:
+    if outcome.verdict != "complete" or not outcome.data:
+        return outcome
+    return msgspec.structs.replace(outcome, data=seal.close(outcome.data, bound_to(queue, outcome.id)))
+
+
 def settle_and_claim(
     realm: str,
     queue: str,
@@ -88,12 +99,17 @@ def settle_and_claim(
     Results go out sealed. A job that cannot be opened comes as it is; its worker will fail it with a reason.
     """
     keys = queue_keys(realm, queue)
-    args: list[Argument] = [worker, want, lease_ms, keys.ends, EXPIRED]
-    for outcome in outcomes:
-        data = outcome.data
-        if data and outcome.verdict == "complete" and not seal.idle:
-            data = seal.close(data, bound_to(queue, outcome.id))
-        args += (outcome.id, outcome.attempt, outcome.verdict, outcome.delay_ms, data)
+    if outcomes and not seal.idle:
+        outcomes = [_sealed(queue, outcome, seal) for outcome in outcomes]
+    args: list[Argument] = [worker, want, lease_ms, keys.ends, EXPIRED, b""]
+    if outcomes:
+        rows = []
+        for outcome in outcomes:
+            if outcome.data:
+                args.append(outcome.data)
+            place = len(args) - 6 if outcome.data else 0
+            rows.append((outcome.id, outcome.attempt, outcome.verdict, outcome.delay_ms, place))
+        args[5] = _encode(rows)
 
     def opened(job_id: str, body: bytes) -> bytes:
         if body[:1] != MARK_BYTE:
@@ -104,16 +120,19 @@ def settle_and_claim(
             return body
 
     def parse(raw: list[Any]) -> Grant:
-        now, due, hold, again, resume, refused, flat = raw
+        now, due, hold, again, resume, refused, heads, bodies = raw
         jobs = [
-            ClaimedJob(queue, job_id, attempt, failures, lost, enqueued, opened(job_id, body))
-            for job_id, attempt, failures, lost, enqueued, body in (
-                (flat[i].decode(), *flat[i + 1 : i + 6]) for i in range(0, len(flat), 6)
-            )
+            ClaimedJob(queue, *head, opened(head[0], body))
+            for head, body in zip(_decode_heads(heads), bodies, strict=True)
         ]
         return Grant(now, due, Hold(hold), again == 1, resume, tuple(r.decode() for r in refused), jobs)
 
-    return Command(_settle_and_claim, [*keys.all, keys.active(worker)], args, parse)
+    return Command(
+        _settle_and_claim,
+        [*keys.all, keys.active(worker)],
+        args,
+        parse,
+    )
 
 
 EXPIRED = pack_failure(Failure("expired", "the job waited longer than its expires_in allowed"))
@@ -156,7 +175,12 @@ def reclaim(realm: str, queue: str, worker: str, *, known_dead: bool) -> Command
     """Give a dead worker's jobs back; the answer is how many, or -1: its lease still runs and it is not known dead."""
     keys = queue_keys(realm, queue)
     args: list[Argument] = [worker, int(known_dead), POISON, WAKE_CHANNEL, keys.address, keys.ends]
-    return Command(_reclaim, [*keys.all, keys.active(worker)], args, int)
+    return Command(
+        _reclaim,
+        [*keys.all, keys.active(worker)],
+        args,
+        int,
+    )
 
 
 def retire(realm: str, queue: str, worker: str) -> Command[int]:
@@ -190,4 +214,9 @@ def note(realm: str, queue: str, worker: str, told: Note) -> Command[bool]:
     """Keep what an attempt tells; the answer is False where its worker no longer holds it."""
     keys = queue_keys(realm, queue)
     args: list[Argument] = [told.id, told.attempt, told.progress, told.lines, LOG_BYTES]
-    return Command(_note, [keys.active(worker), keys.progress, keys.logs], args, bool)
+    return Command(
+        _note,
+        [keys.active(worker), keys.progress, keys.logs],
+        args,
+        bool,
+    )

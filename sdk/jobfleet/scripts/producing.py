@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from jobfleet.codec import EXTENDED
 from jobfleet.errors import InvalidJob, QueueFull
@@ -14,12 +15,13 @@ from jobfleet.scripts.command import Argument, Command, Script
 _enqueue = Script("enqueue")
 _enqueue_extended = Script("enqueue_extended")
 
+_encode = msgspec.msgpack.Encoder().encode
+
 BATCH = 1000
 """Jobs in one call: few enough that a call keeps Redis busy for some milliseconds at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(msgspec.Struct, frozen=True, gc=False):
     """A job ready to send: checked and packed. ``due``: 0 now; above: Unix ms; below: ms from now.
 
     ``extension``: what :func:`jobfleet.codec.pack_extension` packed, or empty.
@@ -43,16 +45,14 @@ def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Command[list[str 
         QueueFull: the queue has no room for all of them; nothing was accepted.
     """
     keys = queue_keys(realm, queue)
-    args: list[Argument] = [WAKE_CHANNEL, keys.address]
+    args: list[Argument]
     if any(job.extension for job in jobs):
-        for job in jobs:
-            priority = job.priority + (EXTENDED if job.extension else 0)
-            args += (job.id, priority, job.due, job.extension + job.body)
+        special = [(job.id, job.priority + (EXTENDED if job.extension else 0), job.due) for job in jobs]
+        args = [WAKE_CHANNEL, keys.address, _encode(special), *(job.extension + job.body for job in jobs)]
         return Command(_enqueue_extended, keys.all, args, lambda raw: _answer(queue, jobs, raw))
     lines: dict[int, int] = {}
-    for job in jobs:
-        index = lines.setdefault(job.priority, len(lines) + 1)
-        args += (job.id, index, job.priority, job.due, job.body)
+    rows = [(job.id, lines.setdefault(job.priority, len(lines) + 1), job.priority, job.due) for job in jobs]
+    args = [WAKE_CHANNEL, keys.address, _encode(rows), *(job.body for job in jobs)]
     names = [keys.jobs, keys.counters, keys.delayed, keys.wake, keys.config, keys.events, *map(keys.line, lines)]
     return Command(_enqueue, names, args, lambda raw: _answer(queue, jobs, raw))
 

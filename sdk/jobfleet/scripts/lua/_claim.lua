@@ -2,7 +2,7 @@
 -- group in turn; within each, first priority first. `again` is 1 where it stopped early, having stepped over too many ids
 -- without a waiting job behind them; `resume` is when a limit lets more through, ms, or 0.
 local SKIPS = 1000
-local taken, again, resume = {}, 0, 0
+local taken, bodies, again, resume = {}, {}, 0, 0
 local claimed, expired, changed, holds, skips = {}, {}, {}, {}, 0
 local met = {} -- an id may stand in lines twice, and its record is written at the end
 
@@ -28,9 +28,8 @@ local function accept(id, record)
   claimed[#claimed + 1] = id
   holds[#holds + 1] = id
   holds[#holds + 1] = attempt
-  local k = #taken
-  taken[k + 1], taken[k + 2], taken[k + 3] = id, attempt, failures
-  taken[k + 4], taken[k + 5], taken[k + 6] = lost, enqueued, body_of(record)
+  taken[#taken + 1] = {id, attempt, failures, lost, enqueued}
+  bodies[#bodies + 1] = body_of(record)
   return extension
 end
 

@@ -2,9 +2,9 @@
 -- and writes it in few calls. Leaves `refused`, the ids whose outcome did not count, and `gone`, those whose did.
 local refused, gone = {}, {}
 local function settle()
+  if #outcomes == 0 then return end
   local ids = {}
-  for i = OUTCOMES, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
-  if #ids == 0 then return end
+  for n = 1, #outcomes do ids[n] = outcomes[n][1] end
   local attempts = redis.call('HMGET', active, unpack(ids))
   local records = redis.call('HMGET', jobs, unpack(ids))
   local cancels = redis.call('SCARD', cancelling) > 0
@@ -12,9 +12,10 @@ local function settle()
   local changed, seen, busy_ms, outputs = {}, {}, 0, {}
   local done, retried, returned, dropped, dead, called_off = {}, {}, {}, {}, {}, {}
   for n, id in ipairs(ids) do
-    local i = OUTCOMES + (n - 1) * 5
-    local verdict, delay, bytes, record = ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4], records[n]
-    if attempts[n] ~= ARGV[i + 1] or not record or seen[id] then
+    local _, number, verdict, delay, place = unpack(outcomes[n])
+    local bytes = place > 0 and ARGV[BYTES + place] or ''
+    local record = records[n]
+    if tonumber(attempts[n] or -1) ~= number or not record or seen[id] then
       refused[#refused + 1] = id
     else
       seen[id] = true

@@ -10,8 +10,9 @@
 -- KEYS[7..] lines   list  a waiting line for each priority that occurs in the batch
 -- ARGV[1] channel   where the operator listens
 -- ARGV[2] address   realm/queue
--- ARGV[3..] five a job: id, line (index among the lines, from 1), priority (1-10),
---           due (0: now; above: Unix ms; below: that many ms from now), body (bytes)
+-- ARGV[3] jobs      MessagePack, an array of arrays: id, line (index among the lines, from 1), priority (1-10),
+--                   due (0: now; above: Unix ms; below: that many ms from now)
+-- ARGV[4..] bodies  bytes, in the same order
 -- returns  {1 accepted | 0 known already, ...}; or, with nothing written, {-1, index from 1, limit in bytes}: too large,
 --          {-2, length, limit in jobs}: the queue is full
 --@include _record
@@ -20,23 +21,26 @@ local jobs, counters, delayed, wake, config, events = KEYS[1], KEYS[2], KEYS[3],
 local LINES = 6
 local limits = redis.call('HMGET', config, 'max_job_bytes', 'max_length', 'events')
 local most_bytes, most_jobs = tonumber(limits[1] or 262144), tonumber(limits[2] or 0)
-for i = 3, #ARGV, 5 do
-  if #ARGV[i + 4] > most_bytes then return {-1, (i - 3) / 5 + 1, most_bytes} end
+local batch = cmsgpack.unpack(ARGV[3])
+local BODIES = 3
+for n = 1, #batch do
+  if #ARGV[BODIES + n] > most_bytes then return {-1, n, most_bytes} end
 end
 if most_jobs > 0 then
   local length = tonumber(redis.call('HGET', counters, 'waiting') or 0) + redis.call('ZCARD', delayed)
-  if length + (#ARGV - 2) / 5 > most_jobs then return {-2, length, most_jobs} end
+  if length + #batch > most_jobs then return {-2, length, most_jobs} end
 end
 local now = now_ms()
 local answer, accepted, waiting, sooner = {}, {}, 0, false
-for i = 3, #ARGV, 5 do
-  local id, priority, due = ARGV[i], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+for n = 1, #batch do
+  local job = batch[n]
+  local id, priority, due = job[1], job[3], job[4]
   if due < 0 then due = now - due end
   local state, since = WAITING, now
   if due > now then state, since = DELAYED, due end
   local header = struct.pack(HEADER, state, priority, 0, 0, 0, now, since, 0)
-  local fresh = redis.call('HSETNX', jobs, id, header .. ARGV[i + 4])
-  answer[#answer + 1] = fresh
+  local fresh = redis.call('HSETNX', jobs, id, header .. ARGV[BODIES + n])
+  answer[n] = fresh
   if fresh == 1 then
     accepted[#accepted + 1] = id
     if state == DELAYED then
@@ -44,7 +48,7 @@ for i = 3, #ARGV, 5 do
       sooner = sooner or redis.call('ZRANGE', delayed, 0, 0)[1] == id
     else
       waiting = waiting + 1
-      redis.call('RPUSH', KEYS[LINES + tonumber(ARGV[i + 1])], id)
+      redis.call('RPUSH', KEYS[LINES + job[2]], id)
     end
   end
 end

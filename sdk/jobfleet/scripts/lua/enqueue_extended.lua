@@ -3,8 +3,9 @@
 -- KEYS[1..39]       the queue, as in _queue.lua
 -- ARGV[1] channel   where the operator listens
 -- ARGV[2] address   realm/queue
--- ARGV[3..] four a job: id, priority (128 more where there is an extension), due (0: now; above: Unix ms; below: that many
---           ms from now), extension and body (bytes)
+-- ARGV[3] jobs      MessagePack, an array of arrays: id, priority (128 more where there is an extension), due (0: now;
+--                   above: Unix ms; below: that many ms from now)
+-- ARGV[4..] bodies  bytes, the extension before them, in the same order
 -- returns  {1 accepted | 0 known already | id of the job that stands for it, ...}; or, with nothing written,
 --          {-1, index from 1, limit in bytes}: too large, {-2, length, limit in jobs}: the queue is full
 --@include _record
@@ -13,12 +14,14 @@
 --@include _group
 --@include _line
 --@include _shelf
-for i = 3, #ARGV, 4 do
-  if #ARGV[i + 3] > setting.max_job_bytes then return {-1, (i - 3) / 4 + 1, setting.max_job_bytes} end
+local batch = cmsgpack.unpack(ARGV[3])
+local BODIES = 3
+for n = 1, #batch do
+  if #ARGV[BODIES + n] > setting.max_job_bytes then return {-1, n, setting.max_job_bytes} end
 end
 if setting.max_length > 0 then
   local length = count('waiting') + redis.call('ZCARD', delayed)
-  if length + (#ARGV - 2) / 4 > setting.max_length then return {-2, length, setting.max_length} end
+  if length + #batch > setting.max_length then return {-2, length, setting.max_length} end
 end
 
 -- Keys whose time is over are forgotten, a few with every call.
@@ -53,14 +56,13 @@ local function stands_in(id, extension)
 end
 
 local answer, accepted, waiting, sooner = {}, {}, 0, false
-for i = 3, #ARGV, 4 do
-  local id, priority, due = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+for n = 1, #batch do
+  local id, priority, due = unpack(batch[n])
   if due < 0 then due = now - due end
   local state, since = WAITING, now
   if due > now then state, since = DELAYED, due end
-  local record = struct.pack(HEADER, state, priority, 0, 0, 0, now, since, 0) .. ARGV[i + 3]
+  local record = struct.pack(HEADER, state, priority, 0, 0, 0, now, since, 0) .. ARGV[BODIES + n]
   local extension = extension_of(record)
-  local n = #answer + 1
   if redis.call('HEXISTS', jobs, id) == 1 then
     answer[n] = 0
   else

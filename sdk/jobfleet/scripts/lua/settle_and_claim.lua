@@ -8,17 +8,19 @@
 -- ARGV[3] lease        ms that the worker's lease lasts from now
 -- ARGV[4] channel      where the end of a job is told to those who wait for it
 -- ARGV[5] error        bytes kept with a job that waited too long
--- ARGV[6..] five an outcome: id, attempt, verdict (complete | retry | fail | return | snooze | limit | cancel), delay in ms
---           (retry, snooze: until the next attempt; limit: for how long nothing is handed out), bytes (complete: result;
---           retry, fail: failure; empty: none)
+-- ARGV[6] outcomes     empty, or MessagePack, an array of arrays: id, attempt, verdict (complete | retry | fail | return |
+--                      snooze | limit | cancel), delay in ms (retry, snooze: until the next attempt; limit: for how long
+--                      nothing is handed out), and which of the bytes belong to it, from 1, or 0
+-- ARGV[7..] bytes      complete: result; retry, fail: failure
 -- returns {now ms, next due ms or 0, hold (0 | 1 paused | 2 draining), again (1: more may be had at once),
 --          resume ms at which a limit lets more through or 0, {refused id, ...},
---          {id, attempt, failures, lost, enqueued ms, body, ...}}
+--          MessagePack of {{id, attempt, failures, lost, enqueued ms}, ...}, {body, ...}}
 --@include _record
 --@include _queue
 local active = KEYS[40]
 local worker, want, lease, channel, expired_error = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local OUTCOMES = 6
+local BYTES = 6
+local outcomes = ARGV[6] ~= '' and cmsgpack.unpack(ARGV[6]) or {}
 --@include _wake
 --@include _group
 --@include _line
@@ -40,4 +42,5 @@ if #gone > 0 or #claimed > 0 then redis.call('HSET', busy, worker, redis.call('H
 local left_over = resume == 0 and (hold == 2 or (hold == 0 and #claimed == want))
 if left_over and count('waiting') > 0 and (setting.max_active == 0 or count('active') < setting.max_active) then wake_worker(wake) end
 local next_due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
-return {now, tonumber(next_due or 0), hold, again, resume, refused, taken}
+local heads = #taken > 0 and cmsgpack.pack(taken) or '\144' -- an empty table would be packed as a map
+return {now, tonumber(next_due or 0), hold, again, resume, refused, heads, bodies}
