@@ -30,6 +30,7 @@ class ApplySecret:
     """Create or mend a queue's connection Secret."""
 
     manifest: Manifest
+    redis_url: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,15 @@
 """Where each queue lives: the operator's own Redis, or the one that the JobQueue's Secret names."""
 
+import asyncio
 import time
 from base64 import b64decode
+from binascii import Error as NotBase64
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from jobfleet_operator.adapters.kube import Kube, KubeError, NotFound
-from jobfleet_operator.models import SecretKey
 from jobfleet_operator.world import Key, QueueResource
 
 REFRESH_SECONDS = 60.0
@@ -14,15 +18,39 @@ RETRY_SECONDS = 5.0
 """The same after it could not be read."""
 
 
+class Place(NamedTuple):
+    """One key of a Secret."""
+
+    secret: Key
+    key: str
+
+
+@dataclass(slots=True)
+class Knowledge:
+    """What a Secret said, until when that is good, and who asked."""
+
+    url: str | None = None
+    problem: str = ""
+    until: float = 0.0
+    asked_by: set[Key] = field(default_factory=set)
+    reading: asyncio.Task[None] | None = None
+
+
 class RedisUrls:
-    """Resolves JobQueues to Redis URLs and remembers what Secrets said."""
+    """Resolves JobQueues to Redis URLs and remembers what Secrets said.
 
-    def __init__(self, kube: Kube, own_url: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._kube, self._own_url, self._clock = kube, own_url, clock
-        self._known: dict[tuple[Key, str], tuple[float, str | None, str]] = {}
+    Nobody waits here: Secrets are read in tasks of their own, and `changed` is told of each queue whose
+    URL came to be known or became another.
+    """
 
-    async def resolve(self, queue: QueueResource) -> tuple[str | None, str]:
-        """The URL, or None and a sentence that says why there is none."""
+    def __init__(
+        self, kube: Kube, own_url: str, changed: Callable[[Key], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._kube, self._own_url, self._changed, self._clock = kube, own_url, changed, clock
+        self._known: dict[Place, Knowledge] = {}
+
+    def resolve(self, queue: QueueResource) -> tuple[str | None, str]:
+        """The URL, or None and a sentence that says why there is none, or "" when that is not known yet."""
         if queue.spec is None:
             return None, queue.problem
         if queue.spec.redis is None:
@@ -30,23 +58,47 @@ class RedisUrls:
                 return self._own_url, ""
             return None, "the operator has no Redis of its own: set spec.redis.urlSecretRef on the JobQueue"
         reference = queue.spec.redis.url_secret_ref
-        place = (Key(queue.key.namespace, reference.name), reference.key)
-        until, url, problem = self._known.get(place, (0.0, None, ""))
-        if self._clock() >= until:
-            url, problem = await self._read(place[0], reference, url)
-            until = self._clock() + (RETRY_SECONDS if problem else REFRESH_SECONDS)
-            self._known[place] = (until, url, problem)
-        return url, problem
+        place = Place(Key(queue.key.namespace, reference.name), reference.key)
+        known = self._known.setdefault(place, Knowledge())
+        known.asked_by.add(queue.key)
+        if self._clock() >= known.until and known.reading is None:
+            known.reading = asyncio.create_task(self._refresh(place, known), name=f"secret {place.secret}")
+        return known.url, known.problem
 
-    async def _read(self, place: Key, reference: SecretKey, before: str | None) -> tuple[str | None, str]:
+    async def close(self) -> None:
+        """Give up what is being read."""
+        tasks = [known.reading for known in self._known.values() if known.reading is not None]
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _refresh(self, place: Place, known: Knowledge) -> None:
+        before = known.url, known.problem
         try:
-            secret = await self._kube.get("v1", place, "secrets")
+            known.url, known.problem = await self._read(place, known.url)
+            known.until = self._clock() + (RETRY_SECONDS if known.problem else REFRESH_SECONDS)
+        finally:
+            known.reading = None
+        asked_by, known.asked_by = known.asked_by, set()
+        if before != (known.url, known.problem):
+            for queue in asked_by:
+                self._changed(queue)
+
+    async def _read(self, place: Place, before: str | None) -> tuple[str | None, str]:
+        name = place.secret.name
+        try:
+            secret = await self._kube.get("v1", place.secret, "secrets")
         except NotFound:
-            return None, f"spec.redis.urlSecretRef names the Secret {place.name}, which does not exist: create it"
+            return None, f"spec.redis.urlSecretRef names the Secret {name}, which does not exist: create it"
         except KubeError as error:
             # What was known stays good while the API server is away.
-            return before, "" if before else f"the Secret {place.name} cannot be read: {error}"
-        encoded = (secret.get("data") or {}).get(reference.key)
+            return before, "" if before else f"the Secret {name} cannot be read: {error}"
+        encoded = (secret.get("data") or {}).get(place.key)
         if not encoded:
-            return None, f"the Secret {place.name} has no key {reference.key}: add it or correct spec.redis"
-        return b64decode(encoded).decode().strip(), ""
+            return None, f"the Secret {name} has no key {place.key}: add it or correct spec.redis"
+        try:
+            return b64decode(encoded).decode().strip(), ""
+        except (NotBase64, UnicodeDecodeError):
+            return None, f"the Secret {name} holds no text under {place.key}: put the Redis URL there"

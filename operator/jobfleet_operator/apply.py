@@ -66,9 +66,9 @@ class Applier:
                 await self._apply_deployment(manifest, errand.subject, memory)
             case actions.SetReplicas(key, replicas, version) if isinstance(memory, PoolMemory):
                 await self._set_replicas(key, replicas, version, memory)
-            case actions.ApplySecret(manifest) if isinstance(memory, QueueMemory):
+            case actions.ApplySecret(manifest, redis_url) if isinstance(memory, QueueMemory):
                 await self._kube.apply(manifest, "secrets")
-                memory.secret, memory.secret_at = resources.fingerprint(manifest), seconds()
+                memory.secret_url, memory.secret_at = redis_url, seconds()
             case actions.PushSettings(address, settings) if redis is not None:
                 await redis.apply_settings(address, settings)
                 log.info("settings of %s written to Redis", address)
@@ -92,8 +92,8 @@ class Applier:
 
     async def _apply_deployment(self, manifest: Manifest, pool: Identity, memory: PoolMemory) -> None:
         try:
-            if pool.key not in self._cache.deployments:
-                await self._make_sure_it_is_ours(pool)
+            if pool.key not in self._cache.deployments and await self._found_it(pool):
+                return
             body = await self._kube.apply(manifest, "deployments", Urgency.SCALING)
         except Refused as error:
             memory.refusal = f"the Deployment cannot be made: {error}"
@@ -103,33 +103,35 @@ class Applier:
         self._cache.feed(Kind.DEPLOYMENTS, body)
         log.info("Deployment %s applied with %d replicas", pool.key, manifest["spec"]["replicas"])
 
-    async def _make_sure_it_is_ours(self, pool: Identity) -> None:
-        """A Deployment that the watch does not show may be somebody else's: never take it over."""
+    async def _found_it(self, pool: Identity) -> bool:
+        """Whether there is a Deployment that the watch does not show, such as one that lost its label.
+
+        Somebody else's is never taken over; our own is looked at first, because it may have busy Pods.
+        """
         try:
             body = await self._kube.get("apps/v1", pool.key, "deployments")
         except NotFound:
-            return
-        found = world.read_deployment(body)
-        if found.labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY:
-            self._cache.feed(Kind.DEPLOYMENTS, body)
-        if found.owner_uid != pool.uid:
-            self._taken(pool)
-
-    def _taken(self, pool: Identity) -> None:
-        msg = (
-            f"a Deployment {pool.key.name} exists that does not belong to this WorkerPool: "
-            "delete it, or give the WorkerPool another name"
-        )
-        raise Refused(msg)
+            return False
+        if world.read_deployment(body).owner_uid != pool.uid:
+            msg = (
+                f"a Deployment {pool.key.name} exists that does not belong to this WorkerPool: "
+                "delete it, or give the WorkerPool another name"
+            )
+            raise Refused(msg)
+        self._cache.feed(Kind.DEPLOYMENTS, body)
+        return True
 
     async def _set_replicas(self, key: Key, replicas: int, version: str | None, memory: PoolMemory) -> None:
         try:
-            await self._kube.set_replicas(key, replicas, version)
+            body = await self._kube.set_replicas(key, replicas, version)
         except Conflict:
             log.debug("%s changed meanwhile; it is looked at again before it shrinks", key)
             return
-        if memory.generation is not None:
-            memory.generation += 1
+        generation = body["metadata"]["generation"]
+        # A higher one means that somebody else wrote as well: that is looked at in the next round.
+        if memory.generation is not None and generation <= memory.generation + 1:
+            memory.generation = generation
+        self._cache.feed(Kind.DEPLOYMENTS, body)
         log.info("Deployment %s set to %d replicas", key, replicas)
 
     async def _set_cost(self, pod: Key, cost: int | None) -> None:
@@ -141,8 +143,9 @@ class Applier:
 
     async def _reclaim(self, action: actions.Reclaim, errand: Errand, redis: Inspector) -> None:
         try:
-            if not world.read_pod(await self._kube.get("v1", action.pod, "pods")).ended:
-                log.debug("%s runs; its jobs stay with it", action.pod)
+            body = await self._kube.get("v1", action.pod, "pods")
+            if not world.read_pod(body).ended:
+                self._meet(action.pod, body, errand)
                 return
         except NotFound:
             pass
@@ -150,6 +153,15 @@ class Applier:
         if jobs:
             message = f"{jobs} jobs of the ended Pod {action.pod.name} are back in queue {action.address.queue}"
             await self.tell(actions.Note(errand.kind, errand.subject, "Reclaimed", message))
+
+    def _meet(self, pod: Key, body: Manifest, errand: Errand) -> None:
+        """A Pod runs that the watch does not show: it is late, or somebody took the Pod's labels away."""
+        log.debug("%s runs; its jobs stay with it", pod)
+        labels = body["metadata"].get("labels") or {}
+        if labels.items() >= resources.selector_labels(errand.subject.key.name).items():
+            self._cache.feed(Kind.PODS, body)
+        elif isinstance(errand.memory, PoolMemory):
+            errand.memory.strangers.add(pod.name)
 
     async def _patch_status(
         self,

@@ -36,8 +36,8 @@ READERS: dict[Kind, Callable[[Manifest], Record]] = {
 REMEMBERED_DELETIONS = 10_000
 """Deleted objects that are remembered, so that a list that is a little older does not revive them."""
 
-DELETION_SECONDS = 120.0
-"""For this long a deletion is kept for somebody to deal with it."""
+DELETION_SECONDS = 30.0
+"""A deletion that is older has been dealt with by whoever acted then: a Lease lasts for half of this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ class Cache:
         self.deployments: dict[Key, DeploymentView] = {}
         self._pods: dict[Key, dict[str, PodView]] = {}
         self._pools_of_queue: dict[Key, set[Key]] = {}
-        self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._deleted: OrderedDict[str, int] = OrderedDict()
+        """By uid: the version at which an object went (its own was lower) or left what is watched (its own)."""
         self._changed = changed
         self.synced = False
         """Whether all four kinds have been listed once."""
@@ -72,33 +73,30 @@ class Cache:
         """The pools that name this queue."""
         return self._pools_of_queue.get(queue, set())
 
-    def take_deletions(self) -> list[Deletion]:
+    def take_deletions(self) -> list[QueueResource]:
         """The JobQueues whose deletion nobody has dealt with yet; now the caller does.
 
-        Old ones are left out: whoever acted then has dealt with them, or nobody can tell any more.
+        Of several with one name the last counts: it alone says what its jobs are to become.
         """
-        taken, now = list(self._deletions), time.monotonic()
+        now = time.monotonic()
+        last = {one.queue.key: one.queue for one in self._deletions if now - one.at < DELETION_SECONDS}
         self._deletions.clear()
-        return [one for one in taken if now - one.at < DELETION_SECONDS]
-
-    def put_back(self, deletion: Deletion) -> None:
-        """It could not be dealt with: somebody tries again."""
-        self._deletions.append(deletion)
+        return list(last.values())
 
     def feed(self, kind: Kind, body: Manifest, *, deleted: bool = False) -> None:
         """Take over what a watch says about one object."""
         record = READERS[kind](body)
         identity = record.identity
         if deleted:
-            self._forget(kind, record)
+            self._forget(kind, record, _number(identity.resource_version))
             return
-        if identity.uid in self._deleted:
+        if _number(identity.resource_version) < self._deleted.get(identity.uid, 0):
             return
         before = self._get(kind, record)
         if before is not None and not _newer(record, before):
             return
         if before is not None and before.identity.uid != identity.uid:
-            self._forget(kind, before)
+            self._forget(kind, before, _number(identity.resource_version))
         self._put(kind, record)
         self._changed(kind, _concern(record))
 
@@ -113,7 +111,7 @@ class Cache:
             if namespace not in {"", known.key.namespace}:
                 continue
             if known.uid not in seen and _number(known.resource_version) <= _number(resource_version):
-                self._forget(kind, record)
+                self._forget(kind, record, _number(resource_version))
 
     def _all(self, kind: Kind) -> Iterator[Record]:
         if kind is Kind.PODS:
@@ -154,8 +152,8 @@ class Cache:
             if not linked:
                 self._pools_of_queue.pop(Key(pool.namespace, name), None)
 
-    def _forget(self, kind: Kind, record: Record) -> None:
-        self._deleted[record.identity.uid] = None
+    def _forget(self, kind: Kind, record: Record, version: int) -> None:
+        self._deleted[record.identity.uid] = version
         while len(self._deleted) > REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)
         known = self._get(kind, record)

@@ -72,7 +72,7 @@ def workers_by_name(pool: str, snapshots: Iterable[QueueSnapshot]) -> dict[str, 
     return found
 
 
-def plan(fleet: Sequence[Member], *, replicas: int, goal: int, rolling: bool) -> Retreat:
+def plan(fleet: Sequence[Member], *, replicas: int, goal: int, rolling: bool, unseen: bool = False) -> Retreat:
     """Steps from `replicas` to `goal`.
 
     Args:
@@ -81,13 +81,16 @@ def plan(fleet: Sequence[Member], *, replicas: int, goal: int, rolling: bool) ->
         goal: what the pool should have.
         rolling: whether a roll-out is under way. Then it is not certain which Pods go, so none goes
             while any is busy.
+        unseen: whether there are workers in Pods that are not in `fleet`. Then none goes: it might be one of them.
     """
     victims = sorted(fleet, key=_preference)[: max(0, len(fleet) - goal)]
     chosen = {member.pod.name for member in victims}
     leaving = [member for member in victims if member.removable]
     marked = {member.pod.name for member in leaving}
     return Retreat(
-        replicas=_replicas(fleet, marked, replicas=replicas, goal=goal, rolling=rolling),
+        replicas=max(goal, replicas)
+        if unseen
+        else _replicas(fleet, marked, replicas=replicas, goal=goal, rolling=rolling),
         drain=tuple(member for member in victims if member.workers and not member.draining),
         undrain=tuple(
             member

@@ -9,7 +9,7 @@ else and never the loop: its heartbeat is what the liveness probe looks at.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,13 +17,13 @@ from typing import Protocol
 
 from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSnapshot
 from jobfleet_operator import observe, reconcile
-from jobfleet_operator.actions import Note
+from jobfleet_operator.actions import ApplySecret, Note
 from jobfleet_operator.adapters.kube import KubeError, Refused
 from jobfleet_operator.adapters.redis import Redises
 from jobfleet_operator.addresses import RedisUrls
 from jobfleet_operator.apply import Applier, Errand, NotActing
 from jobfleet_operator.cache import Cache, Kind
-from jobfleet_operator.memory import PoolMemory, QueueMemory
+from jobfleet_operator.memory import PoolMemory, QueueMemory, Sample
 from jobfleet_operator.names import JOB_QUEUE, WORKER_POOL
 from jobfleet_operator.world import Key, QueueResource
 
@@ -33,11 +33,12 @@ SWEEP_SECONDS = 1.0
 GATHER_SECONDS = 0.01
 """After a wake, events of this long are gathered into one round."""
 FIRST_RETRY_SECONDS = 0.5
-LAST_RETRY_SECONDS = 30.0
+LAST_RETRY_SECONDS = 5.0
+"""So soon after an outage everything goes on."""
+REFUSED_RETRY_SECONDS = 30.0
+"""What was refused is tried again this late, unless its resource is changed first."""
 STALE_SECONDS = 30.0
 """A loop that has not come round for this long is not alive."""
-FULL_SWEEP_SECONDS = 15.0
-"""Queues that seem to need no care of Redis get it this often all the same."""
 SWEEPS_AT_ONCE = 32
 
 
@@ -70,7 +71,7 @@ class Loop:
         self._wake = asyncio.Event()
         self._errands: dict[Subject, asyncio.Task[None]] = {}
         self._caretaker: asyncio.Task[None] | None = None
-        self._cared_at: dict[QueueAddress, float] = {}
+        self._to_purge: dict[Key, QueueResource] = {}
         self._beat = time.monotonic()
 
     # --- what wakes it
@@ -132,6 +133,7 @@ class Loop:
         """A new term begins with no memory: others have acted since."""
         self._queues.clear()
         self._pools.clear()
+        self._to_purge.clear()
 
     async def _guarded_round(self, *, sweep: bool) -> None:
         dirty, self._dirty = self._dirty, set()
@@ -149,10 +151,19 @@ class Loop:
             await self._redises.keep_only({url for url in look.urls.values() if url})
             self._care(look)
             await self._purge()
-        for pool_key in pools:
-            self._do_pool(look, pool_key)
+        for queue in queues:
+            self._measure(look, queue)
+        for pool in pools:
+            self._guarded(self._do_pool, look, pool)
         for queue in queues if only is None else [s.key for s in only if s.kind == JOB_QUEUE]:
-            self._do_queue(look, queue)
+            self._guarded(self._do_queue, look, queue)
+
+    def _guarded(self, do: Callable[[observe.Look, Key], None], look: observe.Look, key: Key) -> None:
+        try:
+            do(look, key)
+        except Exception:
+            # One resource that cannot be understood must not hold up the others.
+            log.exception("%s could not be looked at", key)
 
     def _scope(self, only: set[Subject] | None) -> tuple[list[Key], list[Key]]:
         """The queues to look at and the pools to decide about."""
@@ -172,7 +183,7 @@ class Loop:
         problems: dict[Key, str] = {}
         by_url: dict[str, list[QueueAddress]] = {}
         for queue in queues:
-            url, problem = await self._urls.resolve(self._cache.queues[queue])
+            url, problem = self._urls.resolve(self._cache.queues[queue])
             urls[queue] = url
             if url is None:
                 problems[queue] = problem
@@ -204,20 +215,31 @@ class Loop:
             memory = self._pools[key] = PoolMemory(pool.identity.uid)
         if not self._free(subject, memory, look.seconds):
             return
-        scene = observe.pool_scene(look, pool, memory)
+        scene = observe.pool_scene(look, pool, memory, self._queues)
         plan = reconcile.plan_pool(scene)
         trouble = scene.trouble or reconcile.own_trouble(scene)
         memory.said = trouble[0] if trouble else ""
         queue = Key(key.namespace, pool.spec.queues[0]) if pool.spec and pool.spec.queues else None
         self._send(subject, Errand(pool.identity, WORKER_POOL, plan, memory, self._redis(look, queue)))
 
+    def _remembered(self, queue: QueueResource) -> QueueMemory:
+        memory = self._queues.get(queue.key)
+        if memory is None or memory.uid != queue.identity.uid:
+            memory = self._queues[queue.key] = QueueMemory(queue.identity.uid)
+        return memory
+
+    def _measure(self, look: observe.Look, key: Key) -> None:
+        """Note what went through a queue, before its pools are decided about."""
+        queue, seen = self._cache.queues.get(key), look.snapshots.get(observe.address(key))
+        if queue is not None and seen is not None:
+            arrived = seen.enqueued_total + seen.retried_total
+            self._remembered(queue).measure(Sample(look.seconds, arrived, seen.finished_total, seen.busy_ms_total))
+
     def _do_queue(self, look: observe.Look, key: Key) -> None:
         subject, queue = Subject(JOB_QUEUE, key), self._cache.queues.get(key)
         if queue is None:
             return
-        memory = self._queues.get(key)
-        if memory is None or memory.uid != queue.identity.uid:
-            memory = self._queues[key] = QueueMemory(queue.identity.uid)
+        memory = self._remembered(queue)
         if not self._free(subject, memory, look.seconds):
             return
         plan = reconcile.plan_queue(observe.queue_scene(look, queue, memory, self._pools))
@@ -251,15 +273,26 @@ class Loop:
             log.info("%s %s: not this replica's to do any more", subject.kind, subject.key)
         except (KubeError, InspectionError) as error:
             memory.failures += 1
-            wait = min(FIRST_RETRY_SECONDS * 2 ** (memory.failures - 1), LAST_RETRY_SECONDS)
+            refused = isinstance(error, Refused)
+            most = REFUSED_RETRY_SECONDS if refused else LAST_RETRY_SECONDS
+            wait = min(FIRST_RETRY_SECONDS * 2 ** min(memory.failures - 1, 10), most)
             memory.retry_at = time.monotonic() + wait
-            level = logging.WARNING if isinstance(error, Refused) else logging.INFO
-            log.log(level, "%s %s: tried again in %.1f s: %s", subject.kind, subject.key, wait, error)
+            log.log(
+                logging.WARNING if refused else logging.INFO,
+                "%s %s: tried again in %.1f s: %s",
+                subject.kind,
+                subject.key,
+                wait,
+                error,
+            )
         except Exception:
-            memory.retry_at = time.monotonic() + LAST_RETRY_SECONDS
+            memory.retry_at = time.monotonic() + REFUSED_RETRY_SECONDS
             log.exception("%s %s: a plan could not be carried out", subject.kind, subject.key)
         else:
             memory.failures = 0
+            if any(isinstance(action, ApplySecret) for action in errand.plan):
+                for pool in self._cache.pools_of(subject.key):
+                    self._touch(WORKER_POOL, pool)
         finally:
             del self._errands[subject]
             if subject in self._dirty:
@@ -268,7 +301,7 @@ class Loop:
     # --- care of Redis
 
     def _care(self, look: observe.Look) -> None:
-        """Promote due jobs and reclaim overdue ones where it is needed, and everywhere now and then."""
+        """Promote due jobs and reclaim from overdue workers, where there are any."""
         if self._caretaker is not None and not self._caretaker.done():
             return
         needy: list[tuple[str, QueueAddress]] = []
@@ -278,8 +311,7 @@ class Loop:
             if url is None or snapshot is None:
                 continue
             overdue = any(worker.lease_ms < 0 for worker in snapshot.workers)
-            rested = look.seconds - self._cared_at.get(place, 0.0)
-            if snapshot.delayed_due or overdue or rested >= FULL_SWEEP_SECONDS:
+            if snapshot.delayed_due or overdue:
                 needy.append((url, place))
         if needy:
             self._caretaker = asyncio.create_task(self._sweep(needy))
@@ -293,27 +325,36 @@ class Loop:
                     await self._redises.at(url).sweep(place)
                 except InspectionError as error:
                     log.info("%s could not be swept: %s", place, error)
-                self._cared_at[place] = time.monotonic()
 
         await asyncio.gather(*(one(url, place) for url, place in needy))
 
     async def _purge(self) -> None:
         """Delete the jobs of deleted JobQueues that ask for it."""
-        for deletion in self._cache.take_deletions():
-            queue = deletion.queue
-            if queue.key in self._cache.queues:
-                log.info("%s exists again: its jobs stay", queue.key)
-            elif queue.spec is not None and queue.spec.deletion_policy == "Purge":
-                try:
-                    await self._purge_one(queue)
-                except InspectionError as error:
-                    log.warning("%s could not be purged yet: %s", queue.key, error)
-                    self._cache.put_back(deletion)
+        for queue in self._cache.take_deletions():
+            self._to_purge.pop(queue.key, None)
+            if queue.spec is not None and queue.spec.deletion_policy == "Purge":
+                self._to_purge[queue.key] = queue
+        for key, queue in list(self._to_purge.items()):
+            if key in self._cache.queues:
+                log.info("%s exists again: its jobs stay", key)
+                del self._to_purge[key]
+                continue
+            try:
+                await self._purge_one(queue)
+            except InspectionError as error:
+                log.warning("%s could not be purged yet: %s", key, error)
+                break  # the others are most likely in the same Redis
+            del self._to_purge[key]
 
     async def _purge_one(self, queue: QueueResource) -> None:
-        url, problem = await self._urls.resolve(queue)
+        url, problem = self._urls.resolve(queue)
+        if problem:
+            message = f"deletionPolicy is Purge, and the jobs could not be deleted: {problem}"
+            await self._applier.tell(Note(JOB_QUEUE, queue.identity, "PurgeFailed", message, "Warning"))
+            return
         if url is None:
-            raise InspectionError(problem)
+            msg = "its Redis is not known yet"
+            raise InspectionError(msg)
         jobs = await self._redises.at(url).purge(observe.address(queue.key))
         message = f"deletionPolicy is Purge: {jobs} jobs were deleted with the JobQueue"
         await self._applier.tell(Note(JOB_QUEUE, queue.identity, "Purged", message))
@@ -324,4 +365,3 @@ class Loop:
             del self._pools[key]
         for key in [key for key in self._queues if key not in self._cache.queues]:
             del self._queues[key]
-            self._cared_at.pop(observe.address(key), None)

@@ -44,17 +44,18 @@ class Operator:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._kube = Kube()
         # The Lease has a connection of its own: it must be renewed however much else there is to do.
         self._lease_kube = Kube()
         identity = settings.pod_name or socket.gethostname()
         self.leader: Leadership | Alone = (
             Leadership(self._lease_kube, settings.operator_namespace, identity) if settings.leader_election else Alone()
         )
+        self._kube = Kube(self.leader.acting)
         self.cache = Cache(self._changed)
         self._redises = Redises(self._woken)
         applier = Applier(self._kube, self.cache, acting=self.leader.acting, reporter=identity)
-        self.loop = Loop(self.cache, RedisUrls(self._kube, settings.redis_url), self._redises, applier, self.leader)
+        self._urls = RedisUrls(self._kube, settings.redis_url, lambda queue: self._changed(Kind.QUEUES, queue))
+        self.loop = Loop(self.cache, self._urls, self._redises, applier, self.leader)
         self._health = HealthServer(
             settings.health_port,
             {"/livez": self.loop.trouble, "/readyz": self._readiness},
@@ -98,6 +99,7 @@ class Operator:
             await self._first_lists()
             await self._run_parts()
         finally:
+            await self._urls.close()
             await self._redises.close()
             await self._kube.close()
             await self._lease_kube.close()

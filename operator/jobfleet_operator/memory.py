@@ -6,11 +6,40 @@ every Deployment and Secret is applied once more, and nothing else is different.
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
+from math import ceil
+from typing import NamedTuple
 
 from jobfleet_operator.scaling import History
 from jobfleet_operator.world import Manifest
 
 RATE_WINDOW_SECONDS = 10.0
+FLOW_WINDOW_SECONDS = 60.0
+SAMPLE_SECONDS = 1.0
+BURST_SHARE = 0.1
+"""So many of the busiest samples do not count for the rate of arrivals: a burst is backlog, not a rate."""
+
+
+class Sample(NamedTuple):
+    """Counters of a queue at one time."""
+
+    seconds: float
+    arrived: int
+    finished: int
+    busy_ms: int
+
+
+class Flow(NamedTuple):
+    """What goes through a queue, measured lately."""
+
+    arrivals_per_minute: int = 0
+    service_ms: int | None = None
+    """Mean run time of an attempt; None: none has ended yet."""
+    finished: int = 0
+    """Attempts that the mean is of."""
+
+
+NOTHING_MEASURED = Flow()
 
 
 @dataclass(slots=True)
@@ -36,6 +65,8 @@ class PoolMemory:
     why: str = ""
     generation: int | None = None
     """Generation of the Deployment after the operator's last write to it."""
+    strangers: set[str] = field(default_factory=set)
+    """Pods that workers name and the watch does not show, looked up and left alone."""
     refusal: str = ""
     """Why the API server refused the Deployment; "" when it did not."""
     said: str = ""
@@ -51,14 +82,40 @@ class QueueMemory:
     """About one JobQueue; one that was deleted and made anew is another."""
 
     uid: str = ""
-    secret: str = ""
-    """Fingerprint of the Secret that was applied last."""
+    secret_url: str | None = None
+    """The Redis URL in the Secret that was applied last; None before the first."""
     secret_at: float = 0.0
     completions: deque[tuple[float, int]] = field(default_factory=deque)
     """Recent (seconds, completed so far), for the rate."""
+    samples: deque[Sample] = field(default_factory=deque)
+    flow: Flow = NOTHING_MEASURED
     failures: int = 0
     retry_at: float = 0.0
     status: StatusMemory = field(default_factory=StatusMemory)
+
+    def measure(self, now: Sample) -> None:
+        """Note the counters, and take `flow` from those of the last minute."""
+        recent = self.samples
+        if recent and now.finished < recent[-1].finished:
+            recent.clear()
+        if recent and now.seconds - recent[-1].seconds < SAMPLE_SECONDS * 0.9:
+            return
+        recent.append(now)
+        while now.seconds - recent[0].seconds > FLOW_WINDOW_SECONDS:
+            recent.popleft()
+        finished, busy = now.finished - recent[0].finished, now.busy_ms - recent[0].busy_ms
+        if not finished:
+            finished, busy = now.finished, now.busy_ms
+        self.flow = Flow(self._arrivals(), round(busy / finished) if finished else None, finished)
+
+    def _arrivals(self) -> int:
+        """Arrivals a minute, without bursts."""
+        rates = sorted(
+            (later.arrived - sooner.arrived) / (later.seconds - sooner.seconds)
+            for sooner, later in pairwise(self.samples)
+        )
+        calm = rates[: len(rates) - ceil(len(rates) * BURST_SHARE)]
+        return round(60 * sum(calm) / len(calm)) if calm else 0
 
     def count(self, seconds: float, completed: int) -> tuple[int, float]:
         """Note the counter of completed jobs; returns how many were completed in how many seconds lately."""

@@ -221,6 +221,23 @@ class Scaling(Part):
         "`backlog / backlogPerWorker` workers, rounded up, and never fewer than its running jobs fill.",
         json_schema_extra=remark(remedy="the number of jobs that one worker is expected to carry"),
     )
+    drain_within_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=86_400,
+        description="Want as many workers as get the waiting jobs done within this many seconds and keep up with "
+        "new ones, by the measured run time of the jobs and rate of arrivals. Takes the place of backlogPerWorker "
+        "as soon as a run time has been measured.",
+        json_schema_extra=remark(remedy="the time in seconds within which waiting jobs should be done"),
+    )
+    max_age_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=86_400,
+        description="Grow by half, again every 15 seconds, while a job has waited for longer than this many seconds, "
+        "beyond what the other rules want; and do not shrink meanwhile.",
+        json_schema_extra=remark(remedy="the time in seconds that no job should wait for longer"),
+    )
     tolerance_percent: int = Field(
         default=10,
         ge=0,
@@ -372,6 +389,11 @@ class WorkerPoolSpec(Part):
             remedy="a time in seconds; jobs that run longer go back to the queue, and another worker runs them"
         ),
     )
+    mode: Literal["Auto", "Recommend"] = Field(
+        default="Auto",
+        description="Auto: the pool is brought to the size that is decided. Recommend: the size is decided and told "
+        "in status and Events, and not set: a new Deployment gets minReplicas, and its replicas are yours then.",
+    )
     scaling: Scaling = Field(default_factory=Scaling, description="How the size of the pool follows its backlog.")
     template: PodTemplate = Field(
         default_factory=PodTemplate,
@@ -443,6 +465,13 @@ class LastDecision(Part):
     max_replicas: int = Field(description="Input: spec.maxReplicas.")
     backlog_per_worker: int = Field(description="Input: spec.scaling.backlogPerWorker.")
     concurrency: int = Field(description="Input: spec.concurrency.")
+    tolerance_percent: int = Field(default=10, description="Input: spec.scaling.tolerancePercent.")
+    drain_within_seconds: int | None = Field(default=None, description="Input: spec.scaling.drainWithinSeconds.")
+    max_age_seconds: int | None = Field(default=None, description="Input: spec.scaling.maxAgeSeconds.")
+    waiting: int = Field(default=0, description="Input: jobs of the backlog that no worker held.")
+    service_ms: int | None = Field(default=None, description="Input: mean run time of a job in milliseconds.")
+    arrivals_per_minute: int = Field(default=0, description="Input: jobs that came in a minute.")
+    oldest_seconds: int = Field(default=0, description="Input: how long the oldest waiting job had waited.")
 
 
 class WorkerPoolStatus(Part):

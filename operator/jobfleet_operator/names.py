@@ -34,6 +34,9 @@ MANAGED_SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 """On a Deployment: fingerprint of the manifest that the operator applied last."""
 
+CONNECTION_ANNOTATION: Final = f"{GROUP}/connection"
+"""On a worker Pod: fingerprint of the connection that it started with; another one is a roll-out."""
+
 DELETION_COST_ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
 VICTIM_COST: Final = -1000
 """Deletion cost of a drained Pod; Pods without the annotation cost 0 and stay."""

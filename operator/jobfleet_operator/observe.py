@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from jobfleet.inspection import QueueAddress, QueueSnapshot
-from jobfleet_operator import drain, reconcile, report, scaling, status
+from jobfleet_operator import drain, reconcile, report, resources, scaling, status
 from jobfleet_operator.cache import Cache
 from jobfleet_operator.memory import PoolMemory, QueueMemory
-from jobfleet_operator.models import WorkerPoolSpec
-from jobfleet_operator.world import Key, PoolResource, QueueResource
+from jobfleet_operator.models import LastDecision, WorkerPoolSpec
+from jobfleet_operator.world import Key, Manifest, PoolResource, QueueResource
 
 Trouble = tuple[str, str]
 """A reason in CamelCase and a sentence."""
@@ -79,12 +81,15 @@ def queue_trouble(look: Look, queue: Key) -> Trouble | None:
         return "InvalidSpec", resource.problem
     url = look.urls.get(queue)
     if url is None:
-        return "RedisUnknown", look.problems.get(queue, "it is not known where the queue lives")
+        problem = look.problems.get(queue, "")
+        return ("RedisUnknown", problem) if problem else None
     outage = look.outages.get(url, "")
     return ("RedisUnreachable", f"the fleet is held as it is: {outage}") if outage else None
 
 
-def pool_scene(look: Look, pool: PoolResource, memory: PoolMemory) -> reconcile.PoolScene:
+def pool_scene(
+    look: Look, pool: PoolResource, memory: PoolMemory, queue_memories: Mapping[Key, QueueMemory]
+) -> reconcile.PoolScene:
     """All about one WorkerPool, with the decision about its size; the memory takes the decision over."""
     deployment = look.cache.deployments.get(pool.key)
     before = memory.goal
@@ -93,7 +98,7 @@ def pool_scene(look: Look, pool: PoolResource, memory: PoolMemory) -> reconcile.
     if memory.status.written is not None:
         pool = replace(pool, status=memory.status.written)
     elif memory.decision is None:
-        memory.decision = pool.status.get("lastDecision")
+        memory.decision = _decision_of(pool.status)
         memory.why = (memory.decision or {}).get("reasons", [""])[0]
         memory.generation = memory.generation or pool.status.get("deploymentGeneration")
     queues = [] if pool.spec is None else [Key(pool.key.namespace, name) for name in pool.spec.queues]
@@ -103,7 +108,8 @@ def pool_scene(look: Look, pool: PoolResource, memory: PoolMemory) -> reconcile.
     decision, seen_load = None, None
     if pool.spec is not None and (trouble is None or trouble[0] == "RedisUnreachable"):
         paused = frozenset(queue.name for queue in queues if _paused(look, queue))
-        seen_load = reconcile.load(snapshots, paused, workers)
+        flows = {queue.name: queue_memories[queue].flow for queue in queues if queue in queue_memories}
+        seen_load = reconcile.load(pool.key.name, snapshots, paused, flows)
         decision = scaling.decide(
             scaling.Observation(look.seconds, before, seen_load), reconcile.policy(pool.spec), memory.history
         )
@@ -119,7 +125,7 @@ def pool_scene(look: Look, pool: PoolResource, memory: PoolMemory) -> reconcile.
         decision=decision,
         load=seen_load,
         trouble=trouble,
-        can_create=seen_load is not None,
+        connection=None if trouble and trouble[0] == "QueuesApart" else _connection(look, queues, queue_memories),
         pods_complete=look.cache.synced,
         memory=memory,
         seconds=look.seconds,
@@ -135,12 +141,30 @@ def pool_trouble(look: Look, pool: PoolResource, queues: list[Key]) -> Trouble |
         trouble = queue_trouble(look, queue)
         if trouble is not None:
             return trouble
-    if len({look.urls.get(queue) for queue in queues}) > 1:
+    if len({look.urls.get(queue) for queue in queues} - {None}) > 1:
         return "QueuesApart", (
             "the queues of spec.queues live in different Redis servers, and a worker has one connection: "
             "make a WorkerPool for each"
         )
     return None
+
+
+def _connection(look: Look, queues: list[Key], memories: Mapping[Key, QueueMemory]) -> str | None:
+    """Fingerprint of the connection that new Pods find in their Secret; None while it may be an old one."""
+    if not queues or queues[0] not in memories:
+        return None
+    url = look.urls.get(queues[0])
+    if url is None or memories[queues[0]].secret_url != url:
+        return None
+    return resources.connection(url, queues[0].namespace)
+
+
+def _decision_of(status_: Manifest) -> Manifest | None:
+    """The decision that an earlier operator left in the status; one that cannot be read counts as none."""
+    try:
+        return LastDecision.model_validate(status_.get("lastDecision")).model_dump(by_alias=True)
+    except ValidationError:
+        return None
 
 
 def _paused(look: Look, queue: Key) -> bool:
@@ -176,4 +200,11 @@ def _remember(
         "maxReplicas": spec.max_replicas,
         "backlogPerWorker": spec.scaling.backlog_per_worker,
         "concurrency": spec.concurrency,
+        "tolerancePercent": spec.scaling.tolerance_percent,
+        "drainWithinSeconds": spec.scaling.drain_within_seconds,
+        "maxAgeSeconds": spec.scaling.max_age_seconds,
+        "waiting": load.waiting,
+        "serviceMs": load.service_ms,
+        "arrivalsPerMinute": load.arrivals_per_minute,
+        "oldestSeconds": load.oldest_seconds,
     }

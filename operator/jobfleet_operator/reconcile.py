@@ -7,6 +7,7 @@ that it can be made again at any time and a missed event costs nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from zlib import crc32
 
 from pydantic import BaseModel
 
@@ -14,7 +15,7 @@ from jobfleet.inspection import QueueAddress, QueueSettings, QueueSnapshot
 from jobfleet_operator import actions, drain, names, report, resources, scaling, status
 from jobfleet_operator.actions import Action
 from jobfleet_operator.drain import Seen
-from jobfleet_operator.memory import PoolMemory, QueueMemory, StatusMemory
+from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory, StatusMemory
 from jobfleet_operator.models import JobQueueSpec, WorkerPoolSpec
 from jobfleet_operator.world import DeploymentView, Manifest, PodView, PoolResource, QueueResource
 
@@ -33,6 +34,8 @@ def policy(spec: WorkerPoolSpec) -> scaling.Policy:
         max_workers=spec.max_replicas,
         concurrency=spec.concurrency,
         backlog_per_worker=spec.scaling.backlog_per_worker,
+        drain_within_seconds=spec.scaling.drain_within_seconds,
+        max_age_seconds=spec.scaling.max_age_seconds,
         tolerance_percent=spec.scaling.tolerance_percent,
         up=scaling.Growth(up.stabilization_seconds, up.percent_per_step),
         down=scaling.Shrinkage(down.stabilization_seconds, down.percent_per_step, down.period_seconds),
@@ -40,16 +43,40 @@ def policy(spec: WorkerPoolSpec) -> scaling.Policy:
 
 
 def load(
-    snapshots: Mapping[str, QueueSnapshot | None], paused: frozenset[str], workers: Mapping[str, Sequence[Seen]]
+    pool: str,
+    snapshots: Mapping[str, QueueSnapshot | None],
+    paused: frozenset[str],
+    flows: Mapping[str, Flow],
 ) -> scaling.Load | None:
-    """The load of a pool over its queues; None when one of them is not known."""
-    backlog = 0
+    """The load of a pool over its queues; None when one of them is not known.
+
+    Jobs that workers of another pool run are theirs: this one need not grow for them. The waiting jobs of
+    a paused queue wait for a person.
+    """
+    backlog = busy = waiting = oldest = arrivals = finished = busy_ms = 0
     for name, snapshot in snapshots.items():
         if snapshot is None:
             return None
-        backlog += snapshot.active if name in paused else snapshot.backlog
-    busy = sum(worker.busy for seen in workers.values() for _, worker in seen)
-    return scaling.Load(backlog=backlog, busy_slots=busy)
+        theirs = sum(worker.busy for worker in snapshot.workers if worker.pool != pool)
+        backlog += max(0, snapshot.active - theirs)
+        busy += sum(worker.busy for worker in snapshot.workers if worker.pool == pool)
+        flow = flows.get(name, Flow())
+        finished += flow.finished
+        busy_ms += flow.finished * (flow.service_ms or 0)
+        if name in paused:
+            continue
+        waiting += snapshot.waiting + snapshot.delayed_due
+        arrivals += flow.arrivals_per_minute
+        if snapshot.oldest_waiting_ms is not None:
+            oldest = max(oldest, (snapshot.now_ms - snapshot.oldest_waiting_ms) // 1000)
+    return scaling.Load(
+        backlog=backlog + waiting,
+        busy_slots=busy,
+        waiting=waiting,
+        service_ms=busy_ms // finished if finished else None,
+        arrivals_per_minute=arrivals,
+        oldest_seconds=oldest,
+    )
 
 
 def settings(spec: JobQueueSpec) -> QueueSettings:
@@ -86,16 +113,21 @@ def plan_queue(scene: QueueScene) -> list[Action]:
     queue, memory = scene.facts.queue, scene.memory
     plan: list[Action] = []
     if queue.spec is not None and scene.redis_url is not None:
-        secret = resources.connection_secret(queue, scene.redis_url)
-        stale = scene.seconds - memory.secret_at >= SECRET_REFRESH_SECONDS
-        if stale or memory.secret != resources.fingerprint(secret):
-            plan.append(actions.ApplySecret(secret))
+        stale = scene.seconds - memory.secret_at >= _secret_refresh(queue.identity.uid)
+        if stale or memory.secret_url != scene.redis_url:
+            secret = resources.connection_secret(queue, scene.redis_url)
+            plan.append(actions.ApplySecret(secret, scene.redis_url))
         snapshot, wanted = scene.facts.snapshot, settings(queue.spec)
         if snapshot is not None and snapshot.settings != wanted:
             plan.append(actions.PushSettings(snapshot.address, wanted))
     said = report.queue_status(scene.facts, scene.now)
     plan += _status(said, names.JOB_QUEUES, queue, memory.status, scene)
     return plan
+
+
+def _secret_refresh(uid: str) -> float:
+    """Each queue has its own time, so that a thousand Secrets are not applied in the same second."""
+    return SECRET_REFRESH_SECONDS * (1.0 + crc32(uid.encode()) / 2**32)
 
 
 # --- pools -----------------------------------------------------------------------------------------
@@ -116,8 +148,8 @@ class PoolScene:
     load: scaling.Load | None
     trouble: tuple[str, str] | None
     """Why the pool cannot be scaled."""
-    can_create: bool
-    """Whether its queues and their Secret are there, so that a first Deployment makes sense."""
+    connection: str | None
+    """Fingerprint of the connection in its queue's Secret; None: the Secret is not up to date yet."""
     pods_complete: bool
     """Whether all Pods are known, so that one that is missing has ended."""
     memory: PoolMemory
@@ -156,21 +188,30 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
     """Drain and mark, then the Deployment with as many replicas as it may have now."""
     seen = scene.deployment
     if seen is None:
-        if not scene.can_create:
+        if scene.connection is None or scene.load is None:
             return []
-        return [actions.ApplyDeployment(resources.deployment(scene.pool, spec, goal))]
+        first = goal if spec.mode == "Auto" else min(spec.min_replicas, spec.max_replicas)
+        return [actions.ApplyDeployment(resources.deployment(scene.pool, spec, first, scene.connection))]
     plan: list[Action] = []
     replicas = seen.replicas
     if scene.decision is not None and scene.load is not None:
         fleet = drain.members(scene.pods, scene.workers)
-        retreat = drain.plan(fleet, replicas=seen.replicas, goal=goal, rolling=_rolling(seen, scene.pods))
-        replicas = retreat.replicas
+        retreat = drain.plan(
+            fleet,
+            replicas=seen.replicas,
+            # What is only recommended takes no worker away, and gives back those that were to go.
+            goal=goal if spec.mode == "Auto" else max(seen.replicas, len(fleet)),
+            rolling=_rolling(seen, scene.pods),
+            unseen=bool(_unseen(scene) - scene.memory.strangers),
+        )
+        replicas = retreat.replicas if spec.mode == "Auto" else seen.replicas
         plan += [actions.Drain(*told) for told in _by_queue(retreat.drain)]
         plan += [actions.Undrain(*told) for told in _by_queue(retreat.undrain)]
         plan += [actions.SetDeletionCost(pod.identity.key, names.VICTIM_COST) for pod in retreat.mark]
         plan += [actions.SetDeletionCost(pod.identity.key, None) for pod in retreat.unmark]
-    manifest = resources.deployment(scene.pool, spec, replicas)
-    if _drifted(scene, seen, manifest):
+    # Pods that start before the Secret is up to date would start with the old connection.
+    manifest = scene.connection and resources.deployment(scene.pool, spec, replicas, scene.connection)
+    if manifest and _drifted(scene, seen, manifest):
         plan.append(actions.ApplyDeployment(manifest))
     elif replicas != seen.replicas:
         version = seen.identity.resource_version if replicas < seen.replicas else None
@@ -188,6 +229,16 @@ def _drifted(scene: PoolScene, seen: DeploymentView, manifest: Manifest) -> bool
         or scene.memory.generation is None
         or seen.identity.generation > scene.memory.generation
     )
+
+
+def _unseen(scene: PoolScene) -> set[str]:
+    """Pods that live workers name and the watch does not show (yet)."""
+    known = {pod.name for pod in scene.pods}
+    return {
+        name
+        for name, seen in scene.workers.items()
+        if name not in known and any(worker.lease_ms >= 0 for _, worker in seen)
+    }
 
 
 def _rolling(seen: DeploymentView, pods: Sequence[PodView]) -> bool:
@@ -249,6 +300,8 @@ def _notes(scene: PoolScene, goal: int) -> list[Action]:
     if scene.decision is not None and goal != scene.goal_before:
         why = "; ".join(scene.decision.reasons)
         reason = "ScalingUp" if goal > scene.goal_before else "ScalingDown"
+        if pool.spec is not None and pool.spec.mode == "Recommend":
+            reason = "Recommended"
         note(reason, f"from {scene.goal_before} to {goal} workers: {why}")
     trouble = scene.trouble or own_trouble(scene)
     if trouble is not None and trouble[0] != scene.memory.said:

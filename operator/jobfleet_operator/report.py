@@ -140,6 +140,8 @@ def pool_status(facts: PoolFacts, now: datetime) -> WorkerPoolStatus:
 def pool_findings(facts: PoolFacts) -> list[Finding]:
     """The conditions of a pool: can it be scaled, are its workers well, does its maximum limit it."""
     ready = Finding(status.READY, "True", "Scaling", "the pool follows the backlog of its queues")
+    if facts.pool.spec is not None and facts.pool.spec.mode == "Recommend":
+        ready = Finding(status.READY, "True", "Recommending", "spec.mode is Recommend: the size is told and not set")
     if facts.trouble is not None:
         ready = Finding(status.READY, "False", *facts.trouble)
     limited = Finding(status.SCALING_LIMITED, "False", "WithinLimits", "the pool has the size that it needs")

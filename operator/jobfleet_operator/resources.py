@@ -8,7 +8,9 @@ user gave none. The same input gives the same manifest, so that applying it agai
 import hashlib
 import json
 from base64 import b64encode
+from collections.abc import Mapping
 from copy import deepcopy
+from typing import Any
 
 from jobfleet.inspection import HEALTH_PORT, WORKER_NAME_VARIABLE, connection_environment, worker_environment
 from jobfleet_operator import names
@@ -78,8 +80,13 @@ def connection_secret(queue: QueueResource, redis_url: str) -> Manifest:
     }
 
 
-def deployment(pool: PoolResource, spec: WorkerPoolSpec, replicas: int) -> Manifest:
-    """The Deployment of a pool, marked with its own fingerprint."""
+def connection(redis_url: str, realm: str) -> str:
+    """A short name for a connection, which does not tell it: Pods that started with another one are renewed."""
+    return fingerprint(connection_environment(redis_url=redis_url, realm=realm))
+
+
+def deployment(pool: PoolResource, spec: WorkerPoolSpec, replicas: int, connected: str) -> Manifest:
+    """The Deployment of a pool, marked with its own fingerprint; `connected` is its `connection`."""
     name = pool.key.name
     manifest: Manifest = {
         "apiVersion": "apps/v1",
@@ -95,7 +102,7 @@ def deployment(pool: PoolResource, spec: WorkerPoolSpec, replicas: int) -> Manif
             "revisionHistoryLimit": 2,
             # New workers come before old ones go: a roll-out never has fewer workers than wanted.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
-            "template": pod_template(pool, spec),
+            "template": pod_template(pool, spec, connected),
         },
     }
     manifest["metadata"]["annotations"] = {names.APPLIED_ANNOTATION: fingerprint(manifest)}
@@ -103,18 +110,19 @@ def deployment(pool: PoolResource, spec: WorkerPoolSpec, replicas: int) -> Manif
     return manifest
 
 
-def fingerprint(manifest: Manifest) -> str:
+def fingerprint(manifest: Mapping[str, Any]) -> str:
     """A short name for the content of a manifest; equal content, equal name."""
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def pod_template(pool: PoolResource, spec: WorkerPoolSpec) -> Manifest:
+def pod_template(pool: PoolResource, spec: WorkerPoolSpec, connected: str) -> Manifest:
     """The user's Pod template with what a worker needs."""
     template = deepcopy(pool.template)
     meta = template.setdefault("metadata", {}) or {}
     template["metadata"] = meta
     meta["labels"] = (meta.get("labels") or {}) | pool_labels(pool.key.name)
+    meta["annotations"] = (meta.get("annotations") or {}) | {names.CONNECTION_ANNOTATION: connected}
     pod = template["spec"]
     grace = spec.drain_seconds + GRACE_BEYOND_DRAIN_SECONDS
     pod["terminationGracePeriodSeconds"] = max(pod.get("terminationGracePeriodSeconds") or 0, grace)

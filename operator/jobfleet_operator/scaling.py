@@ -18,10 +18,15 @@ told to drain and leaves when it is idle.
 """
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from math import ceil
 
 Sample = tuple[float, int]
 """When (seconds of a clock that never goes back), and how many workers were wanted then."""
+
+
+AGE_STEP_SECONDS = 15.0
+"""Time between two steps up because a job has waited for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,11 @@ class Policy:
     max_workers: int = 10
     concurrency: int = 1
     backlog_per_worker: int = 20
+    drain_within_seconds: int | None = None
+    """The backlog should be done within this time; takes the place of `backlog_per_worker` once a service
+    time has been measured."""
+    max_age_seconds: int | None = None
+    """No job should wait for longer than this: the pool grows, beyond what the others ask, while one does."""
     tolerance_percent: int = 10
     up: Growth = Growth()
     down: Shrinkage = Shrinkage()
@@ -65,6 +75,14 @@ class Load:
     """Jobs waiting, running or due; the waiting ones of a paused queue do not count."""
     busy_slots: int = 0
     """Jobs that the pool's workers hold."""
+    waiting: int = 0
+    """Those of the backlog that nobody holds."""
+    service_ms: int | None = None
+    """Mean run time of a job, measured; None: none has ended yet."""
+    arrivals_per_minute: int = 0
+    """Jobs that came in lately, measured."""
+    oldest_seconds: int = 0
+    """How long the job has waited that waits longest; 0 without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +109,8 @@ class History:
     """Rising sequence: the smallest wanted sizes of the window for growing."""
     shrunk_at: float | None = None
     """When the last step down was made."""
+    aged_at: float | None = None
+    """When the pool last grew because a job had waited for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +165,10 @@ def decide(observation: Observation, policy: Policy, history: History) -> Decisi
         reason = f"held at {size}: the backlog is not known"
         return Decision(size, size, (reason,), replace(history, since=None, highs=(), lows=()))
 
-    wanted, reasons, limited = _want(observation.load, size, policy)
+    aged = _aged(observation.load, size, now, policy, history)
+    wanted, reasons, limited = _want(observation.load, size, policy, aged)
+    if aged > size and wanted > size:
+        history = replace(history, aged_at=now)
     history = _remember(history, now, wanted, policy)
     if wanted > size:
         goal, notes = _grow(size, wanted, policy, history)
@@ -160,17 +183,14 @@ def decide(observation: Observation, policy: Policy, history: History) -> Decisi
     return Decision(goal, wanted, told, history, limited)
 
 
-def _want(load: Load, size: int, policy: Policy) -> tuple[int, list[str], bool]:
+def _want(load: Load, size: int, policy: Policy, aged: int) -> tuple[int, list[str], bool]:
     """What the load asks for within the limits, why, and whether the maximum cut it."""
-    need = ceil(load.backlog / policy.backlog_per_worker)
-    reasons = [
-        f"backlog {load.backlog} at {policy.backlog_per_worker} a worker asks for {need}"
-        if load.backlog
-        else "backlog 0 asks for 0"
-    ]
-    if need != size and _tolerable(load.backlog, size, policy):
-        need = size
-        reasons = [f"backlog {load.backlog} is within {policy.tolerance_percent} % of what {size} carry"]
+    flow = _flow(load, policy)
+    need, reason = _by_backlog(load, size, policy) if flow is None else flow
+    reasons = [reason]
+    if aged > need:
+        need = aged
+        reasons.insert(0, f"a job has waited for {load.oldest_seconds} s, more than {policy.max_age_seconds} s")
     busy = ceil(load.busy_slots / policy.concurrency)
     if busy > need:
         need = busy
@@ -184,6 +204,50 @@ def _want(load: Load, size: int, policy: Policy) -> tuple[int, list[str], bool]:
         wanted = min(policy.min_workers, policy.max_workers)
         reasons.append(f"raised to the minimum of {wanted}")
     return wanted, reasons, limited
+
+
+def _by_backlog(load: Load, size: int, policy: Policy) -> tuple[int, str]:
+    need = ceil(load.backlog / policy.backlog_per_worker)
+    if need != size and _tolerable(load.backlog, size, policy):
+        return size, f"backlog {load.backlog} is within {policy.tolerance_percent} % of what {size} carry"
+    if not load.backlog:
+        return 0, "backlog 0 asks for 0"
+    return need, f"backlog {load.backlog} at {policy.backlog_per_worker} a worker asks for {need}"
+
+
+def _flow(load: Load, policy: Policy) -> tuple[int, str] | None:
+    """Workers that keep up with the arrivals and get the waiting jobs done in time (Little's law).
+
+    With W jobs waiting, a of them coming in a second, S seconds each, c slots a worker and T seconds of
+    time, W / T + a jobs a second have to be done, and one worker does c / S. None: it is not asked for,
+    or no service time has been measured.
+
+    >>> policy = Policy(concurrency=4, drain_within_seconds=60)
+    >>> _flow(Load(backlog=600, waiting=600, service_ms=2000, arrivals_per_minute=120), policy)
+    (6, '600 waiting of 2.0 s each and 120 new ones a minute, done within 60 s, ask for 6')
+    """
+    within = policy.drain_within_seconds
+    if within is None or load.service_ms is None:
+        return None
+    # In whole numbers, so that 6 does not become 7 by a rounding error.
+    work = load.service_ms * (60 * load.waiting + within * load.arrivals_per_minute)
+    need = ceil(Fraction(work, 60_000 * within * policy.concurrency))
+    return need, (
+        f"{load.waiting} waiting of {load.service_ms / 1000:.1f} s each and {load.arrivals_per_minute} new ones "
+        f"a minute, done within {within} s, ask for {need}"
+    )
+
+
+def _aged(load: Load, size: int, now: float, policy: Policy, history: History) -> int:
+    """The size that the age of the oldest waiting job asks for: half as many again each time, 0: nothing.
+
+    Between two such steps new workers get the time to come up and to show what they do.
+    """
+    if policy.max_age_seconds is None or load.oldest_seconds <= policy.max_age_seconds:
+        return 0
+    if history.aged_at is not None and now - history.aged_at < AGE_STEP_SECONDS:
+        return size
+    return size + max(1, size // 2)
 
 
 def _tolerable(backlog: int, size: int, policy: Policy) -> bool:

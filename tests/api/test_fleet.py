@@ -134,6 +134,33 @@ async def test_settings_of_the_queue_reach_redis_and_are_mended_there(
     await until("paused is shown", lambda: shop.get("jobqueue", "photos")["status"]["health"] == "Paused")
 
 
+async def test_a_deployment_that_lost_its_label_gets_it_back_and_stays_in_sight(
+    shop: Shop, operator: Process, redis_url: str
+) -> None:
+    shop.apply(queue_manifest(), pool_manifest(minReplicas=1))
+    await until("the Deployment is there", lambda: shop.replicas() == 1)
+    label = "app.kubernetes.io/managed-by"
+    shop.kubectl("label", "deployment", "photos", f"{label}-")
+    await until("it is back", lambda: shop.get("deployment", "photos")["metadata"]["labels"].get(label) == "jobfleet")
+    applied = f"Deployment {shop.namespace}/photos applied"
+    times = operator.log.read_text().count(applied)
+    await enqueue(shop, redis_url, 100)
+    await until("it is scaled as before", lambda: shop.replicas() == 5)
+    await until("the status follows", lambda: shop.get("workerpool", "photos")["status"].get("replicas") == 5)
+    assert operator.log.read_text().count(applied) <= times + 1, "it is applied once, not in every round"
+
+
+async def test_an_edit_by_hand_after_the_pool_grew_is_mended(shop: Shop, operator: Process, redis_url: str) -> None:
+    shop.apply(queue_manifest(), pool_manifest())
+    await until("the Deployment is there", lambda: shop.replicas() == 0)
+    await enqueue(shop, redis_url, 60)
+    await until("it grows", lambda: shop.replicas() == 3)
+    shop.kubectl("set", "image", "deployment/photos", "worker=localhost/other:1")
+    image = lambda: shop.get("deployment", "photos")["spec"]["template"]["spec"]["containers"][0]["image"]  # noqa: E731
+    await until("the image is back", lambda: image() == "localhost/none:1")
+    assert shop.replicas() == 3
+
+
 async def test_a_paused_queue_does_not_make_the_pool_grow(shop: Shop, operator: Process, redis_url: str) -> None:
     shop.apply(queue_manifest(paused=True), pool_manifest())
     await until("the Deployment is there", lambda: shop.replicas() == 0)

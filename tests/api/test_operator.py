@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from api.conftest import Operators
-from api.stage import QUICK, Shop, enqueue, pool_manifest, probe, queue_manifest, ready, start, until
+from api.stage import QUICK, Shop, decode, enqueue, pool_manifest, probe, queue_manifest, ready, start, until
 from cluster_tool import ports
 
 
@@ -82,6 +82,22 @@ async def test_a_restarted_operator_changes_nothing(shop: Shop, operators: Opera
     await until("it has looked at the Deployment", lambda: second.said("Deployment"))
     after = shop.get("deployment", "photos")
     assert (after["spec"]["replicas"], after["metadata"]["generation"]) == (5, generation)
+
+
+async def test_another_connection_reaches_the_pods_that_run(shop: Shop, operators: Operators, redis_url: str) -> None:
+    first = operators("first")
+    shop.apply(queue_manifest(), pool_manifest(minReplicas=1))
+    await until("the Deployment is there", lambda: shop.replicas() == 1)
+    before = pod_annotations(shop)
+    assert redis_url not in str(before)
+    first.end()
+    operators("second", url=f"{redis_url}?client_name=other")
+    await until("a roll-out begins", lambda: pod_annotations(shop) != before)
+    assert decode(shop.get("secret", "photos-jobqueue")["data"]["JOBFLEET_REDIS_URL"]).endswith("other")
+
+
+def pod_annotations(shop: Shop) -> dict[str, str]:
+    return shop.get("deployment", "photos")["spec"]["template"]["metadata"]["annotations"]
 
 
 async def test_the_probes_answer(shop: Shop, operators: Operators) -> None:

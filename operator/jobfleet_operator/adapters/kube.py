@@ -13,7 +13,7 @@ Foreign errors are translated:
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -29,8 +29,8 @@ from jobfleet_operator.actions import Note
 from jobfleet_operator.adapters.pace import Pace, Urgency
 from jobfleet_operator.world import Identity, Key, Manifest
 
-CALL_SECONDS = 10.0
-"""Time-out of one call."""
+CALL_SECONDS = 5.0
+"""Time-out of one call: a write begun in the last moment of a term ends before the next term can begin."""
 PAGE = 500
 """Objects that one page of a list holds."""
 CONFLICT_ATTEMPTS = 3
@@ -93,8 +93,9 @@ def in_cluster() -> bool:
 class Kube:
     """A connection to one API server. Open it before use; closing it twice does no harm."""
 
-    def __init__(self, pace: Pace | None = None) -> None:
-        self._pace = pace or Pace()
+    def __init__(self, allowed: Callable[[], bool] = lambda: True, pace: Pace | None = None) -> None:
+        """Before each write, when its turn has come, `allowed` is asked whether this replica acts."""
+        self._allowed, self._pace = allowed, pace or Pace()
         self._client: client.ApiClient | None = None
 
     async def open(self) -> None:
@@ -158,13 +159,15 @@ class Kube:
                 return await self.call("PATCH", path, query=query, body=manifest, content_type=APPLY, urgency=urgency)
         return await self.call("PATCH", path, query=query, body=manifest, content_type=APPLY, urgency=urgency)
 
-    async def set_replicas(self, key: Key, replicas: int, only_version: str | None) -> None:
-        """Change the replicas of a Deployment; with a version only if it is still that one (else Conflict)."""
+    async def set_replicas(self, key: Key, replicas: int, only_version: str | None) -> Manifest:
+        """Change the replicas of a Deployment; with a version only if it is still that one (else Conflict).
+
+        Returns the whole Deployment, which the scale subresource would not.
+        """
         body: Manifest = {"spec": {"replicas": replicas}}
         if only_version:
             body["metadata"] = {"resourceVersion": only_version}
-        path = namespaced("apps/v1", key.namespace, "deployments", key.name, "scale")
-        await self._merge(path, body, Urgency.SCALING)
+        return await self._merge(namespaced("apps/v1", key.namespace, "deployments", key.name), body, Urgency.SCALING)
 
     async def set_deletion_cost(self, pod: Key, cost: int | None) -> Manifest:
         """Write the deletion cost of a Pod, or take it away."""
@@ -239,6 +242,9 @@ class Kube:
             msg = "the connection to Kubernetes is not open"
             raise Unavailable(msg)
         async with self._pace.turn(urgency):
+            if method != "GET" and not self._allowed():
+                msg = f"{method} {path} was not sent: another replica of the operator acts"
+                raise Unavailable(msg)
             status, text = await self._exchange(self._client, method, path, query, body, content_type)
         if status < HTTPStatus.BAD_REQUEST:
             answer: Manifest = json.loads(text)

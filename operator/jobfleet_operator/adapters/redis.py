@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from jobfleet.errors import JobfleetError
 from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSnapshot
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ class Redises:
         self._inspectors: dict[str, Inspector] = {}
         self._listeners: dict[str, asyncio.Task[None]] = {}
         self._failing: dict[str, tuple[float, str]] = {}
+        self._probes: dict[str, asyncio.Task[None]] = {}
 
     def at(self, url: str) -> Inspector:
         """The window into this Redis. Raises InspectionError when the URL is not one."""
@@ -30,7 +32,7 @@ class Redises:
         if inspector is None:
             try:
                 inspector = Inspector(url)
-            except ValueError as error:
+            except (ValueError, JobfleetError) as error:
                 msg = f"the Redis URL is not valid: {error}"
                 raise InspectionError(msg) from error
             self._inspectors[url] = inspector
@@ -38,18 +40,35 @@ class Redises:
         return inspector
 
     async def read(self, url: str, addresses: Iterable[QueueAddress]) -> dict[QueueAddress, QueueSnapshot]:
-        """What these queues hold, in one round trip; nothing when Redis does not answer."""
+        """What these queues hold, in one round trip; nothing when Redis does not answer.
+
+        Only the first failure is waited for: while a Redis fails, it is asked from a task of its own, and
+        the queues in other ones do not wait for it.
+        """
+        wanted = list(addresses)
+        if url in self._failing:
+            if url not in self._probes and wanted:
+                self._probes[url] = asyncio.create_task(self._probe(url, wanted[0]), name="probe")
+            return {}
         try:
-            snapshots = await self.at(url).snapshots(addresses)
+            return await self.at(url).snapshots(wanted)
         except InspectionError as error:
-            if url not in self._failing:
-                log.warning("Redis cannot be read, the fleet is held: %s", error)
+            log.warning("Redis cannot be read, the fleet is held: %s", error)
+            self._failing[url] = (time.monotonic(), str(error))
+            return {}
+
+    async def _probe(self, url: str, address: QueueAddress) -> None:
+        try:
+            await self.at(url).snapshots([address])
+        except InspectionError as error:
             since, _ = self._failing.get(url, (time.monotonic(), ""))
             self._failing[url] = (since, str(error))
-            return {}
-        if self._failing.pop(url, None):
+        else:
+            self._failing.pop(url, None)
             log.info("Redis answers again")
-        return snapshots
+            self._woken(address)
+        finally:
+            self._probes.pop(url, None)
 
     def outage(self, url: str) -> str:
         """The sentence about an outage that has lasted long enough to be said; "" otherwise."""
@@ -60,16 +79,19 @@ class Redises:
         """Close the connections to servers that no queue lives in any more."""
         for url in set(self._inspectors) - urls:
             await self._drop(url)
+        for url in set(self._failing) - urls:
+            del self._failing[url]
 
     async def close(self) -> None:
         """Close all connections."""
         await self.keep_only(set())
 
     async def _drop(self, url: str) -> None:
-        listener = self._listeners.pop(url)
-        listener.cancel()
-        with suppress(asyncio.CancelledError):
-            await listener
+        for task in (self._listeners.pop(url, None), self._probes.pop(url, None)):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         await self._inspectors.pop(url).close()
         self._failing.pop(url, None)
 

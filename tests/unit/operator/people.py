@@ -10,6 +10,7 @@ from jobfleet_operator.drain import Member
 from jobfleet_operator.world import DeploymentView, PodView, PoolResource, QueueResource
 
 PHOTOS = QueueAddress("shop", "photos")
+CONNECTION = "c0ffee"
 
 
 def meta(name: str, **more: Any) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def deployment(replicas: int, **more: Any) -> DeploymentView:
 
     subject = pool()
     assert subject.spec is not None
-    body = resources.deployment(subject, subject.spec, replicas)
+    body = resources.deployment(subject, subject.spec, replicas, CONNECTION)
     body["metadata"] |= {"uid": "uid-d", "resourceVersion": "7", "generation": 3}
     body["status"] = {
         "replicas": replicas,

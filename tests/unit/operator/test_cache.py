@@ -43,7 +43,7 @@ def test_a_list_takes_away_what_a_watch_did_not_see_go() -> None:
     cache.feed(Kind.QUEUES, queue_body(9))
     cache.replace(Kind.QUEUES, [], "20")
     assert not cache.queues
-    assert [one.queue.key for one in cache.take_deletions()] == [PHOTOS]
+    assert [queue.key for queue in cache.take_deletions()] == [PHOTOS]
     assert cache.take_deletions() == []
 
 
@@ -86,3 +86,23 @@ def test_a_pool_is_found_by_each_of_its_queues_as_they_change() -> None:
     assert cache.pools_of(Key("shop", "b")) == set()
     cache.feed(Kind.POOLS, body, deleted=True)
     assert cache.pools_of(Key("shop", "a")) == set()
+
+
+def test_what_left_the_selection_of_a_watch_is_known_again_when_it_comes_back() -> None:
+    cache, _ = filled()
+    cache.feed(Kind.PODS, pod_body("a"))
+    gone = pod_body("a")
+    gone["metadata"]["resourceVersion"] = "12"
+    cache.feed(Kind.PODS, gone, deleted=True)  # so a watch tells of a label that was taken away
+    cache.feed(Kind.PODS, gone)
+    assert [pod.name for pod in cache.pods_of(PHOTOS)] == ["a"]
+
+
+def test_of_two_deletions_of_one_name_the_last_says_what_becomes_of_the_jobs() -> None:
+    cache, _ = filled()
+    cache.feed(Kind.QUEUES, queue_body(9, "u1", deletionPolicy="Purge"))
+    cache.feed(Kind.QUEUES, queue_body(10, "u1", deletionPolicy="Purge"), deleted=True)
+    cache.feed(Kind.QUEUES, queue_body(11, "u2"))
+    cache.feed(Kind.QUEUES, queue_body(12, "u2"), deleted=True)
+    (queue,) = cache.take_deletions()
+    assert queue.identity.uid == "u2"

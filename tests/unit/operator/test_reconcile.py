@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobfleet.inspection import QueueSettings
-from jobfleet_operator import actions, drain, reconcile, report, scaling
-from jobfleet_operator.memory import PoolMemory, QueueMemory
+from jobfleet_operator import actions, reconcile, report, resources, scaling
+from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory
 from jobfleet_operator.reconcile import PoolScene, QueueScene, plan_pool, plan_queue
-from unit.operator.people import PHOTOS, deployment, pod, pool, queue, snapshot, worker
+from jobfleet_operator.world import DeploymentView
+from unit.operator.people import CONNECTION, PHOTOS, deployment, pod, pool, queue, snapshot, worker
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -22,7 +23,7 @@ def scene(*, size: int = 0, before: int | None = None, **more: Any) -> PoolScene
     fields: dict[str, Any] = {
         "pool": pool(), "deployment": deployment(size), "pods": [pod(f"p{i}") for i in range(size)],
         "workers": {}, "goal_before": size if before is None else before, "decision": decision,
-        "load": scaling.Load(0), "trouble": None, "can_create": True, "pods_complete": True,
+        "load": scaling.Load(0), "trouble": None, "connection": CONNECTION, "pods_complete": True,
         "memory": memory, "seconds": 100.0, "now": NOW,
     }  # fmt: skip
     return PoolScene(**(fields | more))
@@ -108,10 +109,18 @@ def test_trouble_is_told_once_and_its_end_too() -> None:
 
 
 def test_the_load_is_not_known_while_one_queue_is_not() -> None:
-    workers = drain.workers_by_name("photos", [])
-    assert reconcile.load({"a": snapshot(waiting=3), "b": None}, frozenset(), workers) is None
-    known = reconcile.load({"a": snapshot(waiting=3), "b": snapshot(waiting=2, active=1)}, frozenset({"b"}), workers)
-    assert known == scaling.Load(backlog=4, busy_slots=0)
+    assert reconcile.load("photos", {"a": snapshot(waiting=3), "b": None}, frozenset(), {}) is None
+    known = reconcile.load(
+        "photos", {"a": snapshot(waiting=3), "b": snapshot(waiting=2, active=1)}, frozenset({"b"}), {}
+    )
+    assert known == scaling.Load(backlog=4, busy_slots=0, waiting=3)
+
+
+def test_a_pool_does_not_grow_for_the_jobs_that_another_pool_runs() -> None:
+    ours, theirs = worker("a", busy=2), replace(worker("x", busy=40), pool="other")
+    seen = {"photos": snapshot(ours, theirs, waiting=5, active=42)}
+    assert reconcile.load("photos", seen, frozenset(), {}) == scaling.Load(7, busy_slots=2, waiting=5)
+    assert reconcile.load("other", seen, frozenset({"photos"}), {}) == scaling.Load(40, busy_slots=40)
 
 
 def queue_scene(**more: Any) -> QueueScene:
@@ -132,9 +141,73 @@ def test_a_secret_is_applied_again_now_and_then_because_it_is_not_watched() -> N
     first = queue_scene()
     (secret, *_) = plan_queue(first)
     assert isinstance(secret, actions.ApplySecret)
-    from jobfleet_operator.resources import fingerprint
-
-    first.memory.secret, first.memory.secret_at = fingerprint(secret.manifest), 100.0
+    first.memory.secret_url, first.memory.secret_at = secret.redis_url, 100.0
     assert kinds(plan_queue(first)) == []
     assert kinds(plan_queue(replace(first, redis_url="redis://other/0"))) == ["ApplySecret"]
-    assert kinds(plan_queue(replace(first, seconds=500.0))) == ["ApplySecret"]
+    assert kinds(plan_queue(replace(first, seconds=800.0))) == ["ApplySecret"]
+
+
+def test_a_pool_without_an_up_to_date_secret_gets_no_deployment_and_no_new_template() -> None:
+    assert kinds(plan_pool(scene(size=2, deployment=None, pods=[], connection=None))) == []
+    edited = scene(size=1, connection=None, deployment=replace(deployment(1), applied="x"))
+    assert kinds(plan_pool(edited)) == []
+    grown = scene(size=4, before=1, connection=None, deployment=replace(deployment(1), applied="x"))
+    assert kinds(plan_pool(grown)) == ["SetReplicas", "Note"], "what runs grows meanwhile"
+
+
+def test_another_connection_is_a_roll_out() -> None:
+    (apply,) = [one for one in plan_pool(scene(size=1, connection="other")) if isinstance(one, actions.ApplyDeployment)]
+    annotations = apply.manifest["spec"]["template"]["metadata"]["annotations"]
+    assert annotations == {"jobfleet.dev/connection": "other"}
+
+
+def test_while_a_worker_is_known_and_its_pod_is_not_no_pod_goes() -> None:
+    shrinking = scene(size=0, before=1, deployment=deployment(1), pods=[], workers={"p0": [(PHOTOS, worker("p0"))]})
+    assert kinds(plan_pool(shrinking)) == ["Reclaim", "Note"]
+    shrinking.memory.strangers.add("p0")
+    assert "SetReplicas" in kinds(plan_pool(shrinking)), "a Pod that lost its labels holds nothing up"
+    late = replace(shrinking, workers={"p0": [(PHOTOS, worker("p0", lease_ms=-1))]}, memory=PoolMemory(generation=3))
+    assert "SetReplicas" in kinds(plan_pool(late)), "nor does a worker that is dead"
+
+
+def test_the_load_carries_what_was_measured_of_its_queues() -> None:
+    seen = snapshot(waiting=5, delayed_due=1, now_ms=100_000, oldest_waiting_ms=70_500)
+    flows = {"a": Flow(60, 1000, 30), "b": Flow(30, 4000, 10)}
+    found = reconcile.load("photos", {"a": seen, "b": snapshot()}, frozenset(), flows)
+    assert found == scaling.Load(6, 0, waiting=6, service_ms=1750, arrivals_per_minute=90, oldest_seconds=29)
+
+
+def recommending(size: int, before: int, **more: Any) -> list[actions.Action]:
+    return plan_pool(scene(size=size, before=before, pool=pool(mode="Recommend"), **more))
+
+
+def recommended_deployment(replicas: int) -> DeploymentView:
+    subject = pool(mode="Recommend")
+    assert subject.spec is not None
+    marks = resources.deployment(subject, subject.spec, replicas, CONNECTION)["metadata"]["annotations"]
+    return replace(deployment(replicas), applied=marks["jobfleet.dev/applied"])
+
+
+def test_what_is_only_recommended_is_told_and_not_done() -> None:
+    plan = recommending(5, 2, deployment=recommended_deployment(2), pods=[pod("a"), pod("b")])
+    assert kinds(plan) == ["Note"]
+    note = plan[0]
+    assert isinstance(note, actions.Note)
+    assert (note.reason, note.message) == ("Recommended", "from 2 to 5 workers: because")
+    status = next(action for action in plan if isinstance(action, actions.PatchStatus)).status
+    assert (status["desiredReplicas"], status["conditions"][0]["reason"]) == (5, "Recommending")
+
+
+def test_a_pool_that_begins_to_recommend_gives_back_the_workers_that_were_to_go() -> None:
+    workers = {"a": [(PHOTOS, worker("a", draining=True))], "b": [(PHOTOS, worker("b"))]}
+    pods = [pod("a", cost=-1000), pod("b")]
+    plan = recommending(0, 0, deployment=recommended_deployment(2), pods=pods, workers=workers)
+    assert kinds(plan) == ["Undrain", "SetDeletionCost"]
+
+
+def test_a_recommending_pool_starts_at_its_minimum() -> None:
+    (apply, *_) = plan_pool(
+        scene(size=5, before=0, deployment=None, pods=[], pool=pool(mode="Recommend", minReplicas=1))
+    )
+    assert isinstance(apply, actions.ApplyDeployment)
+    assert apply.manifest["spec"]["replicas"] == 1

@@ -12,7 +12,7 @@ from unit.operator.people import pool, queue
 def made(template: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     subject = pool(**(spec | ({"template": template} if template else {})))
     assert subject.spec is not None
-    return resources.deployment(subject, subject.spec, 3)
+    return resources.deployment(subject, subject.spec, 3, "c0ffee")
 
 
 def pod_spec(template: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def pod_spec(template: dict[str, Any] | None = None, **spec: Any) -> dict[str, A
 def test_the_same_pool_gives_the_same_manifest_and_replicas_do_not_count() -> None:
     subject = pool()
     assert subject.spec is not None
-    one, other = (resources.deployment(subject, subject.spec, replicas) for replicas in (1, 9))
+    one, other = (resources.deployment(subject, subject.spec, replicas, "c0ffee") for replicas in (1, 9))
     assert one["metadata"] == other["metadata"]
     changed = made(concurrency=2)
     assert changed["metadata"]["annotations"] != one["metadata"]["annotations"]
@@ -32,7 +32,7 @@ def test_the_same_pool_gives_the_same_manifest_and_replicas_do_not_count() -> No
 def test_the_users_template_is_not_changed_in_place() -> None:
     subject = pool()
     assert subject.spec is not None
-    resources.deployment(subject, subject.spec, 1)
+    resources.deployment(subject, subject.spec, 1, "c0ffee")
     assert subject.template == {"spec": {"containers": [{"name": "main", "image": "a"}]}}
 
 
@@ -69,7 +69,7 @@ def test_what_the_user_says_stays() -> None:
     assert found["securityContext"] == {"allowPrivilegeEscalation": True, "capabilities": {"drop": ["ALL"]}}
     assert spec["securityContext"]["runAsNonRoot"] is False
     assert (spec["terminationGracePeriodSeconds"], spec["automountServiceAccountToken"]) == (600, True)
-    assert meta["annotations"] == {"a": "b"}
+    assert meta["annotations"] == {"a": "b", "jobfleet.dev/connection": "c0ffee"}
     assert meta["labels"]["team"] == "shop"
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from math import ceil
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobfleet_operator.scaling import Decision, Growth, History, Load, Observation, Policy, Shrinkage, decide
 
 policies = st.builds(
-    lambda low, span, concurrency, per_worker, tolerance, window, percent, period: Policy(
+    lambda low, span, concurrency, per_worker, tolerance, window, percent, period, within, age: Policy(
         min_workers=low,
         max_workers=max(1, low + span),
         concurrency=concurrency,
         backlog_per_worker=per_worker,
         tolerance_percent=tolerance,
+        drain_within_seconds=within,
+        max_age_seconds=age,
         down=Shrinkage(window, percent, period),
     ),
     low=st.integers(0, 20),
@@ -27,8 +30,27 @@ policies = st.builds(
     window=st.integers(0, 60),
     percent=st.integers(1, 100),
     period=st.integers(1, 30),
+    within=st.one_of(st.none(), st.integers(1, 600)),
+    age=st.one_of(st.none(), st.integers(1, 600)),
 )
-loads = st.builds(Load, backlog=st.integers(0, 5000), busy_slots=st.integers(0, 300))
+loads = st.builds(
+    lambda waiting, active, busy, service, arrivals, oldest: Load(
+        backlog=waiting + active,
+        busy_slots=busy,
+        waiting=waiting,
+        service_ms=service,
+        arrivals_per_minute=arrivals,
+        oldest_seconds=oldest if waiting else 0,
+    ),
+    waiting=st.integers(0, 5000),
+    active=st.integers(0, 300),
+    busy=st.integers(0, 300),
+    service=st.one_of(st.none(), st.integers(0, 600_000)),
+    arrivals=st.integers(0, 6000),
+    oldest=st.integers(0, 7200),
+)
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 def run(policy: Policy, samples: list[Load | None], size: int = 0) -> list[Decision]:
@@ -59,7 +81,8 @@ def test_running_jobs_are_a_floor_even_when_the_maximum_is_lowered(
 @given(policies, loads, st.integers(0, 5000), st.integers(0, 60))
 def test_more_backlog_never_means_fewer_workers(policy: Policy, load: Load, more: int, size: int) -> None:
     few = decide(Observation(0.0, size, load), policy, History())
-    many = decide(Observation(0.0, size, Load(load.backlog + more, load.busy_slots)), policy, History())
+    larger = replace(load, backlog=load.backlog + more, waiting=load.waiting + more)
+    many = decide(Observation(0.0, size, larger), policy, History())
     assert many.size >= few.size
 
 
@@ -102,7 +125,8 @@ def test_a_step_down_keeps_to_its_share_and_its_period(policy: Policy, samples: 
 def test_from_zero_the_full_need_comes_in_one_step(policy: Policy, load: Load) -> None:
     decision = decide(Observation(0.0, 0, load), policy, History())
     assert decision.size == decision.wanted
-    assert decision.size >= min(policy.max_workers, ceil(load.backlog / policy.backlog_per_worker))
+    if policy.drain_within_seconds is None or load.service_ms is None:
+        assert decision.size >= min(policy.max_workers, ceil(load.backlog / policy.backlog_per_worker))
 
 
 @given(policies, st.lists(st.one_of(st.none(), loads), min_size=1, max_size=40))
@@ -151,3 +175,36 @@ def test_the_answer_says_when_the_maximum_keeps_the_pool_small() -> None:
     decision = run(Policy(max_workers=2), [Load(1000)])[0]
     assert decision.limited
     assert "limited to the maximum of 2" in decision.reasons
+
+
+@given(policies, loads, st.integers(1, 60))
+def test_what_should_be_drained_in_time_can_be(policy: Policy, load: Load, within: int) -> None:
+    policy = replace(policy, drain_within_seconds=within, max_workers=10_000_000, min_workers=0)
+    load = replace(load, service_ms=load.service_ms or 1)
+    decision = decide(Observation(0.0, 0, load), policy, History())
+    done_in_time = decision.size * policy.concurrency * within * 1000 / (load.service_ms or 1)
+    assert done_in_time >= (load.waiting + load.arrivals_per_minute * within / 60) * (1 - 1e-9)
+
+
+def test_until_a_service_time_is_measured_the_backlog_per_worker_counts() -> None:
+    policy = Policy(drain_within_seconds=60, backlog_per_worker=20, concurrency=4, max_workers=50)
+    assert run(policy, [Load(400, waiting=400)])[0].size == 20
+    assert run(policy, [Load(400, waiting=400, service_ms=600)])[0].size == 1
+
+
+def test_the_pool_grows_step_by_step_while_a_job_waits_for_too_long_and_gets_time_in_between() -> None:
+    policy = Policy(backlog_per_worker=1000, max_age_seconds=30, max_workers=20)
+    late = Load(50, waiting=50, oldest_seconds=40)
+    decisions = run(policy, [late] * 40, size=4)
+    assert [decision.size for decision in decisions] == [6] * 15 + [9] * 15 + [13] * 10
+    assert decisions[0].reasons[0] == "a job has waited for 40 s, more than 30 s"
+    assert run(policy, [replace(late, oldest_seconds=29)], size=0)[0].size == 1
+
+
+@given(policies, st.lists(loads, min_size=1, max_size=60), st.integers(0, 60))
+def test_while_a_job_waits_for_too_long_nobody_goes(policy: Policy, samples: list[Load], size: int) -> None:
+    policy = replace(policy, max_age_seconds=10)
+    for decision, load in zip(run(policy, list(samples), size), samples, strict=True):
+        if load.oldest_seconds > 10:
+            assert decision.size >= min(size, policy.max_workers)
+        size = decision.size
