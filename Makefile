@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 TYPED_TESTS := tests/cluster_tool tests/fixtures tests/conftest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo lint format verify lock crds cluster cluster-down clean clean-cache
+.PHONY: help setup test bench demo lint format verify lock crds cluster cluster-down clean clean-cache
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -21,6 +21,9 @@ setup: ## make .venv with the locked packages, and redis-server for the tests
 test: setup ## run every test; brings up what they need (ARGS="tests/unit -k name" runs some)
 	$(BIN)/python -m pytest $(ARGS)
 
+bench: setup ## speed beside BullMQ, dramatiq, arq and others, measured here (ARGS="--quick", ARGS="--peer bullmq"; bench/run --help)
+	bench/run $(ARGS)
+
 demo: setup ## the whole path on a real cluster, from apply to thumbnails and back to zero workers (KEEP=1 keeps it up)
 	KEEP=$(KEEP) $(BIN)/python examples/photos/demo.py
 
@@ -29,6 +32,7 @@ lint: setup ## style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	MYPYPATH=tests $(BIN)/mypy $(TYPED_TESTS)
+	$(BIN)/mypy bench --exclude 'bench/peers/.*_peer|bench/peers/agent'
 	$(BIN)/lint-imports
 
 format: setup ## put the code into shape
