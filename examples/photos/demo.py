@@ -10,6 +10,7 @@ import argparse
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
@@ -38,15 +39,20 @@ def main() -> int:
         "--keep", action="store_true", default=os.environ.get("KEEP") == "1", help="leave the cluster up [KEEP=1]"
     )
     chosen = options.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, _interrupt)
     stays = False
     try:
-        with step("bring up the cluster"):
-            kubeconfig = Path(tool("up", "--name", CLUSTER))
-        # From here on there is something that KEEP can keep, also when the rest fails.
-        stays = chosen.keep
+        # Both take their time, and neither needs the other.
+        with ThreadPoolExecutor(1) as beside:
+            building = beside.submit(_build)
+            with step("bring up the cluster"):
+                kubeconfig = Path(tool("up", "--name", CLUSTER))
+            # From here on there is something that KEEP can keep, also when the rest fails.
+            stays = chosen.keep
+            built = building.result()
         kubectl = Kubectl(Path(tool("path", "kubectl")), kubeconfig, NAMESPACE)
-        status, last_line = _run(kubectl, chosen.count)
+        status, last_line = _run(kubectl, built, chosen.count)
     except DemoError as error:
         status, last_line = 1, f"demo: failed: {error}"
     except KeyboardInterrupt:
@@ -60,11 +66,14 @@ def main() -> int:
     return status
 
 
-def _run(kubectl: Kubectl, count: int) -> tuple[int, str]:
+def _build() -> images.Images:
+    with step("build the images"):
+        return images.build()
+
+
+def _run(kubectl: Kubectl, built: images.Images, count: int) -> tuple[int, str]:
     """Return the exit status and the last line."""
     try:
-        with step("build the images"):
-            built = images.build()
         with step("load the images into the nodes"):
             tool("load", *map(str, built.archives), "--name", CLUSTER)
         with step("install the chart: operator, resource definitions, Redis"):
