@@ -1,0 +1,69 @@
+"""What the documents say can be followed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jobfleet import environment
+
+ROOT = Path(__file__).parents[3]
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
+        *(ROOT / "charts").rglob("*.md"),
+    ]
+)
+WRITTEN_BY_A_RUN = {ROOT / "bench" / "results.md"}
+"""What a command writes; it need not be there."""
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    targets = [link for link in LINK.findall(document.read_text()) if "://" not in link]
+    places = {target: (document.parent / target).resolve() for target in targets}
+    missing = [target for target, place in places.items() if not place.exists() and place not in WRITTEN_BY_A_RUN]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_manifest_can_be_read(document: Path) -> None:
+    for block in re.findall(r"```yaml\n(.*?)```", document.read_text(), re.DOTALL):
+        list(yaml.safe_load_all(block))
+
+
+def test_the_worker_page_names_every_variable_with_its_default() -> None:
+    page = (ROOT / "docs" / "reference" / "worker.md").read_text()
+    table = dict(re.findall(r"^\| `(JOBFLEET_\w+)` \| (.*?) \|", page, re.MULTILINE))
+    values = environment.Environment()
+    assert table.keys() == {
+        environment.REDIS_URL,
+        environment.REALM,
+        environment.QUEUES,
+        environment.CONCURRENCY,
+        environment.WORKER,
+        environment.POOL,
+        environment.DRAIN_SECONDS,
+        environment.HEALTH_PORT,
+    }
+    assert table[environment.REDIS_URL] == f"`{values.redis_url}`"
+    assert table[environment.REALM] == f"`{values.realm}`"
+    assert table[environment.CONCURRENCY] == f"`{values.concurrency}`"
+    assert table[environment.DRAIN_SECONDS] == f"`{values.drain_seconds}`"
+    assert table[environment.HEALTH_PORT] == f"`{values.health_port}`, nowhere"
+
+
+def test_the_demo_prints_the_line_that_the_documents_promise() -> None:
+    page = (ROOT / "docs" / "how-to" / "run-the-demo.md").read_text()
+    (promised,) = re.findall(r"^ {4}(demo: .*)$", page, re.MULTILINE)
+    assert promised == "demo: 500 enqueued, 500 completed, 0 failed, 0 lost; workers 0 -> 6 -> 0"
+    pools = yaml.safe_load_all((ROOT / "examples" / "photos" / "photo-queue.yaml").read_text())
+    (most,) = [each["spec"]["maxReplicas"] for each in pools if each["kind"] == "WorkerPool"]
+    assert most == 6
