@@ -13,8 +13,10 @@
     # in a Pod: jobfleet worker photos.jobs:fleet
 """
 
+from jobfleet.batch import BatchItem
 from jobfleet.context import JobContext, current_job
 from jobfleet.coordinator import JobQueueCoordinator, SyncJobQueueCoordinator, create_simple_config
+from jobfleet.dependencies import Depends, injected
 from jobfleet.errors import (
     ConfigurationError,
     HandlerSignal,
@@ -33,6 +35,7 @@ from jobfleet.fleet import Fleet
 from jobfleet.flows import FailureFilter, FailureGroup
 from jobfleet.handle import Job
 from jobfleet.job import Failure, JobView
+from jobfleet.middleware import CallNext, Middleware, NewCall
 from jobfleet.options import Dedup, JobOptions
 from jobfleet.queues import Event, Limits, QueueHandle, SyncQueueHandle
 from jobfleet.retry import Backoff
@@ -45,9 +48,12 @@ from jobfleet.worker.supervision import Worker
 
 __all__ = [
     "Backoff",
+    "BatchItem",
+    "CallNext",
     "Cancellation",
     "ConfigurationError",
     "Dedup",
+    "Depends",
     "Event",
     "Failure",
     "FailureFilter",
@@ -64,6 +70,8 @@ __all__ = [
     "JobView",
     "JobfleetError",
     "Limits",
+    "Middleware",
+    "NewCall",
     "QueueFull",
     "QueueHandle",
     "QueueStatus",
@@ -82,6 +90,7 @@ __all__ = [
     "WorkerStatus",
     "create_simple_config",
     "current_job",
+    "injected",
 ]
 
 __version__ = "0.1.0"

@@ -6,50 +6,22 @@ pay.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, get_type_hints
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, Protocol, cast, get_args, get_origin, get_type_hints
 
+from jobfleet.batch import BatchItem
 from jobfleet.errors import ConfigurationError, InvalidJob
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-class Arguments:
-    """What one handler takes.
-
-    Raises:
-        ConfigurationError: a parameter has no name to send a value under (``*args``, positional-only), or a type that
-            pydantic does not know.
-    """
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        from pydantic import ConfigDict, create_model  # noqa: PLC0415 - see the module's docstring
-
-        self._signature = inspect.signature(function)
-        where = f"handler {function.__qualname__}"
-        try:
-            hints = get_type_hints(function, include_extras=True)
-        except NameError as error:
-            raise ConfigurationError(f"{where}: the annotation of a parameter cannot be resolved: {error}") from error
-        fields: dict[str, Any] = {}
-        extra = False
-        for name, parameter in self._signature.parameters.items():
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                extra = True
-            elif parameter.kind not in _NAMED:
-                raise ConfigurationError(f"{where}: parameter {parameter} must have a name to be sent under")
-            else:
-                default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-                fields[f"p_{name}"] = (hints.get(name, Any), _field(name, default))
-        config = ConfigDict(extra="allow" if extra else "forbid", protected_namespaces=())
-        try:
-            self._model: type[BaseModel] = create_model("Arguments", __config__=config, **fields)
-        except Exception as error:
-            raise ConfigurationError(f"{where}: pydantic does not take its parameters: {error}") from error
+class Contract(Protocol):
+    """What one handler takes."""
 
     def pack(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The call's arguments by name, checked and in a form that travels.
@@ -57,13 +29,6 @@ class Arguments:
         Raises:
             InvalidJob: one is missing, unknown or wrong; ``args.<name>`` says which.
         """
-        if args:
-            try:
-                kwargs = self._signature.bind(*args, **kwargs).arguments
-            except TypeError as error:
-                raise InvalidJob("args", str(error)) from error
-        model = self._checked(kwargs)
-        return model.model_dump(by_alias=True, exclude_unset=True)
 
     def unpack(self, sent: dict[str, Any]) -> dict[str, Any]:
         """The keyword arguments for the handler, from what :meth:`pack` made.
@@ -71,23 +36,139 @@ class Arguments:
         Raises:
             InvalidJob: they do not fit this handler (any more).
         """
-        model = self._checked(sent)
-        values = {name[2:]: getattr(model, name) for name in type(model).model_fields}
-        return {**values, **(model.model_extra or {})}
-
-    def _checked(self, values: dict[str, Any]) -> BaseModel:
-        from pydantic import ValidationError  # noqa: PLC0415
-
-        try:
-            return self._model.model_validate(values)
-        except ValidationError as error:
-            raise _first_problem(error) from error
 
 
-def _field(name: str, default: Any) -> Any:
-    from pydantic import Field  # noqa: PLC0415
+class Arguments:
+    """The parameters of a function; those in ``injected`` are the worker's business and cannot be sent.
 
-    return Field(default, alias=name)
+    Raises:
+        ConfigurationError: a parameter has no name to send a value under (``*args``, positional-only), or a type that
+            pydantic does not know.
+    """
+
+    def __init__(self, function: Callable[..., Any], injected: Collection[str] = ()) -> None:
+        from typing import NotRequired  # noqa: PLC0415 - pydantic's own
+
+        from pydantic import ConfigDict  # noqa: PLC0415 - see the module's docstring
+        from typing_extensions import TypedDict  # noqa: PLC0415 - pydantic's own
+
+        self._signature = inspect.signature(function)
+        self._injected = frozenset(injected)
+        where = f"handler {function.__qualname__}"
+        hints = _hints(function)
+        fields: dict[str, Any] = {}
+        extra = False
+        for name, parameter in self._signature.parameters.items():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                extra = True
+            elif parameter.kind not in _NAMED:
+                raise ConfigurationError(f"{where}: parameter {parameter} must have a name to be sent under")
+            elif name not in self._injected:
+                hint = hints.get(name, Any)
+                fields[name] = hint if parameter.default is inspect.Parameter.empty else NotRequired[hint]
+        typed_dict: Any = TypedDict  # its fields are known at run time only
+        shape = typed_dict("Arguments", fields)
+        shape.__pydantic_config__ = ConfigDict(extra="allow" if extra else "forbid")
+        self._takes_none = not fields and not extra
+        adapter = _adapter(shape, where)
+        self._check: Callable[[Any], dict[str, Any]] = adapter.validator.validate_python
+        self._dump = adapter.serializer.to_python
+
+    def pack(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """See :class:`Contract`."""
+        if args:
+            try:
+                kwargs = self._signature.bind_partial(*args, **kwargs).arguments
+            except TypeError as error:
+                raise InvalidJob("args", str(error)) from error
+        if self._injected and (sent := self._injected & kwargs.keys()):
+            raise InvalidJob(f"args.{min(sent)}", "the worker fills this in (Depends); it is not sent")
+        packed: dict[str, Any] = self._dump(_checked(self._check, kwargs), by_alias=True, exclude_unset=True)
+        return packed
+
+    def unpack(self, sent: dict[str, Any]) -> dict[str, Any]:
+        """See :class:`Contract`."""
+        if self._takes_none and not sent:
+            return sent
+        checked: dict[str, Any] = _checked(self._check, sent)
+        if self._injected:
+            for name in self._injected & checked.keys():  # only where **kwargs takes everything
+                del checked[name]
+        return checked
+
+
+class ItemArguments:
+    """The fields of ``T`` in a batch handler's ``list[BatchItem[T]]``.
+
+    Raises:
+        ConfigurationError: the handler has not exactly one such parameter, or ``T`` has no named fields.
+    """
+
+    ITEM = "item"
+    """The key under which :meth:`unpack` gives the item."""
+
+    def __init__(self, function: Callable[..., Any], injected: Collection[str] = ()) -> None:
+        where = f"batch handler {function.__qualname__}"
+        hints = _hints(function)
+        names = [name for name in inspect.signature(function).parameters if name not in injected]
+        item = _item_type(hints.get(names[0])) if len(names) == 1 else None
+        if item is None:
+            raise ConfigurationError(f"{where}: give it one parameter, of type list[BatchItem[T]]")
+        if not (dataclasses.is_dataclass(item) or hasattr(item, "model_fields") or hasattr(item, "__total__")):
+            raise ConfigurationError(
+                f"{where}: {item!r} must have named fields: a dataclass, a pydantic model or a TypedDict"
+            )
+        self.parameter = names[0]
+        adapter = _adapter(item, where)
+        self._check: Callable[[Any], Any] = adapter.validator.validate_python
+        self._dump = adapter.serializer.to_python
+
+    def pack(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """See :class:`Contract`; takes one ``T``, or its fields by name."""
+        if len(args) > 1 or (args and kwargs):
+            raise InvalidJob("args", "give one item, or its fields by name")
+        packed: dict[str, Any] = self._dump(
+            _checked(self._check, args[0] if args else kwargs), by_alias=True, exclude_unset=True
+        )
+        return packed
+
+    def unpack(self, sent: dict[str, Any]) -> dict[str, Any]:
+        """See :class:`Contract`; the item is under :data:`ITEM`."""
+        return {self.ITEM: _checked(self._check, sent)}
+
+
+def _item_type(hint: Any) -> Any:
+    if get_origin(hint) is not list:
+        return None
+    (inner,) = get_args(hint)
+    return get_args(inner)[0] if get_origin(inner) is BatchItem else None
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise ConfigurationError(
+            f"handler {function.__qualname__}: the annotation of a parameter cannot be resolved: {error}"
+        ) from error
+
+
+def _adapter(shape: Any, where: str) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter  # noqa: PLC0415
+
+    try:
+        return TypeAdapter(shape)
+    except Exception as error:
+        raise ConfigurationError(f"{where}: pydantic does not take its parameters: {error}") from error
+
+
+def _checked(check: Callable[[Any], Any], values: Any) -> Any:
+    try:
+        return check(values)
+    except ValueError as error:  # pydantic's ValidationError is one; to name it, pydantic would have to be imported
+        if not hasattr(error, "errors"):
+            raise
+        raise _first_problem(cast("ValidationError", error)) from error
 
 
 def _first_problem(error: ValidationError) -> InvalidJob:

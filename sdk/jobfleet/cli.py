@@ -9,14 +9,16 @@ import importlib
 import json
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
-from jobfleet import __version__
+from jobfleet import __version__, reload
 from jobfleet.environment import Environment
 from jobfleet.errors import ConfigurationError, InvalidJob, JobfleetError, Unavailable
 from jobfleet.fleet import Fleet
 from jobfleet.log_format import install
+from jobfleet.options import check_queue_name
 from jobfleet.status import QueueStatus
 
 EXIT_USAGE, EXIT_UNAVAILABLE = 2, 3
@@ -58,9 +60,17 @@ def _parser() -> argparse.ArgumentParser:
         "hand the rest back, unfailed. A second signal hands them back at once.",
     )
     worker.add_argument("target", metavar="MODULE:ATTRIBUTE", help="where the Fleet is, as in photos.jobs:fleet")
-    worker.add_argument("--queue", action="append", metavar="NAME", help="serve this queue; may repeat [all declared]")
+    worker.add_argument(
+        "--queue",
+        action="append",
+        metavar="NAME[=WEIGHT]",
+        help="serve this queue; may repeat; a weight is its part in the slots beside the others' [all declared, 1]",
+    )
     worker.add_argument("--concurrency", type=int, metavar="N", help="jobs at a time [10]")
     worker.add_argument("--drain-seconds", type=float, metavar="S", help="time for running jobs at the end [30]")
+    worker.add_argument("--max-jobs", type=int, metavar="N", help="end after so many jobs; 0: never [0]")
+    worker.add_argument("--max-memory-mb", type=int, metavar="MB", help="end when larger than this; 0: never [0]")
+    worker.add_argument("--reload", action="store_true", help="for development: start again when the code changes")
     worker.add_argument("--health-port", type=int, metavar="PORT", help="answer /livez and /readyz; 0: do not [0]")
     worker.add_argument("--log-format", choices=("text", "json"), default="text", help="how log lines look [text]")
     worker.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="[info]")
@@ -94,16 +104,23 @@ def _load(target: str) -> Fleet:
 
 def _worker(options: argparse.Namespace) -> int:
     install(options.log_format, options.log_level)
+    if options.reload:
+        return _reloading(options.target)
     fleet = _load(options.target)
     changes = {
-        "queues": tuple(options.queue) if options.queue else None,
+        "queues": tuple(map(_weighted, options.queue)) if options.queue else None,
         "concurrency": options.concurrency,
         "drain_seconds": options.drain_seconds,
+        "max_jobs": options.max_jobs,
+        "max_memory_mb": options.max_memory_mb,
         "health_port": options.health_port,
     }
     settings = dataclasses.replace(
         fleet.worker_settings(), **{name: value for name, value in changes.items() if value is not None}
     )
+
+    # before a worker has started and after it has ended, there is nothing to hand back
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
     async def serve() -> None:
         await fleet.worker(settings).run()
@@ -111,6 +128,21 @@ def _worker(options: argparse.Namespace) -> int:
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         runner.run(serve())
     return 0
+
+
+def _weighted(text: str) -> tuple[str, float]:
+    name, _, weight = text.partition("=")
+    try:
+        return check_queue_name(name), float(weight or 1)
+    except ValueError as error:
+        raise ConfigurationError(f"--queue: {text!r} must be NAME or NAME=WEIGHT, as in photos=3") from error
+
+
+def _reloading(target: str) -> int:
+    arguments = [argument for argument in sys.argv[1:] if argument != "--reload"]
+    sys.path.insert(0, str(Path.cwd()))
+    places = reload.watched(target.partition(":")[0])
+    return reload.serve([sys.executable, "-m", "jobfleet", *arguments], places)
 
 
 def _fast_loop() -> type[asyncio.AbstractEventLoop] | None:

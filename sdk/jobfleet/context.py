@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobfleet.job import Body, ClaimedJob
 
 _making = threading.Lock()
 
@@ -16,17 +19,19 @@ class JobContext:
     Attributes:
         attempt: which delivery this is, from 1; ``failures`` earlier ones failed.
         args: the arguments as they were sent, before they were checked against the handler's annotations.
+        metadata: what the producer put beside them.
     """
 
-    __slots__ = ("_cancelled", "_over", "args", "attempt", "failures", "id", "name", "queue")
+    __slots__ = ("_cancelled", "_over", "args", "attempt", "failures", "id", "metadata", "name", "queue")
 
-    def __init__(self, queue: str, id: str, name: str, attempt: int, failures: int, args: Mapping[str, Any]) -> None:  # noqa: A002
-        self.queue = queue
-        self.id = id
-        self.name = name
-        self.attempt = attempt
-        self.failures = failures
-        self.args = args
+    def __init__(self, job: ClaimedJob, body: Body) -> None:
+        self.queue = job.queue
+        self.id = job.id
+        self.name = body.name
+        self.attempt = job.attempt
+        self.failures = job.failures
+        self.args: Mapping[str, Any] = body.args
+        self.metadata: Mapping[str, str] = body.metadata
         self._cancelled: threading.Event | None = None
         self._over = False
 

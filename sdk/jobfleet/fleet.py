@@ -6,10 +6,11 @@ import asyncio
 import dataclasses
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from jobfleet import codec
+from jobfleet.batch import BatchItem
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.blocking import SyncClient
 from jobfleet.clients.patience import check_url, public_url
@@ -18,9 +19,11 @@ from jobfleet.ends import Ends
 from jobfleet.environment import DEFAULT_REALM, DEFAULT_REDIS_URL, Environment
 from jobfleet.errors import InvalidJob
 from jobfleet.handle import Job, Options
-from jobfleet.handlers import Handler, Registry
+from jobfleet.handlers import DEFAULT_BATCH_WAIT_SECONDS, Handler, Registry, RunIn, Treatment
 from jobfleet.job import JobView, result_of
+from jobfleet.middleware import Middleware
 from jobfleet.options import JobOptions, check_job_name, check_queue_name
+from jobfleet.policy import Rules
 from jobfleet.queues import QueueHandle, SyncQueueHandle
 from jobfleet.scripts import looking, producing
 from jobfleet.scripts.producing import BATCH, NewJob
@@ -31,6 +34,8 @@ from jobfleet.worker.supervision import Worker
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
+M = TypeVar("M", bound=Middleware)
 Item = tuple[str, Mapping[str, Any], JobOptions]
 
 
@@ -75,23 +80,69 @@ class Fleet:
 
     # -- declaring
 
+    @overload
     def job(
-        self, *, queue: str, name: str | None = None, **options: Unpack[Options]
-    ) -> Callable[[Callable[P, R]], Job[P, R]]:
+        self,
+        *,
+        queue: str,
+        batch: int,
+        batch_wait: float = ...,
+        name: str | None = None,
+        run_in: RunIn | None = None,
+        on_error: Rules | None = None,
+        **options: Unpack[Options],
+    ) -> Callable[[Callable[[list[BatchItem[T]]], Awaitable[None] | None]], Job[[T], None]]: ...
+
+    @overload
+    def job(
+        self,
+        *,
+        queue: str,
+        name: str | None = None,
+        run_in: RunIn | None = None,
+        on_error: Rules | None = None,
+        **options: Unpack[Options],
+    ) -> Callable[[Callable[P, R]], Job[P, R]]: ...
+
+    def job(
+        self,
+        *,
+        queue: str,
+        batch: int = 0,
+        batch_wait: float = DEFAULT_BATCH_WAIT_SECONDS,
+        name: str | None = None,
+        run_in: RunIn | None = None,
+        on_error: Rules | None = None,
+        **options: Unpack[Options],
+    ) -> Any:
         """Declare a function as a job of ``queue``; its annotations are checked where it is enqueued and where it runs.
+
+        ``run_in``, ``on_error``, ``batch`` and ``batch_wait`` are those of :class:`jobfleet.handlers.Treatment`; the
+        options are those of :class:`jobfleet.options.JobOptions`.
 
         Raises:
             InvalidJob: a name or an option is wrong.
-            ConfigurationError: the function cannot be called by name, or the name is taken.
+            ConfigurationError: the function cannot be called by name, cannot run as it is to be run, or the name is
+                taken.
         """
         defaults = JobOptions(**options)
+        treatment = Treatment(run_in=run_in, on_error=on_error or {}, batch=batch, batch_wait=batch_wait)
 
-        def declare(function: Callable[P, R]) -> Job[P, R]:
-            handler = Handler.of(function, queue, name, defaults)
+        def declare(function: Callable[..., Any]) -> Job[..., Any]:
+            handler = Handler.of(function, queue, name, defaults, treatment)
             self.registry.add(handler)
             return Job(self, handler, function, defaults)
 
         return declare
+
+    def middleware(self, middleware: M) -> M:
+        """Put ``middleware`` around what is enqueued and run from now on, inside what was added before.
+
+        Raises:
+            TypeError: it is no :class:`jobfleet.Middleware`.
+        """
+        self.registry.middleware.add(middleware)
+        return middleware
 
     # -- producing
 
@@ -142,6 +193,7 @@ class Fleet:
 
     def _new_jobs(self, queue: str, items: Iterable[Item]) -> list[NewJob]:
         check_queue_name(queue)
+        items = self.registry.middleware.enqueueing(queue, items)
         jobs = []
         for name, args, options in items:
             if not isinstance(args, Mapping):

@@ -60,6 +60,11 @@ class Job(Generic[P, R]):
         return self._handler.name
 
     @property
+    def handler(self) -> Handler:
+        """What a worker needs to run it; for workers."""
+        return self._handler
+
+    @property
     def queue(self) -> str:
         """The queue it goes to."""
         return self._handler.queue

@@ -46,8 +46,14 @@ def _instant(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+installed: tuple[str, str] = ("", "")
+"""The form and level in which this process logs, for processes that it starts; empty: as Python has it."""
+
+
 def install(form: Literal["text", "json"], level: str) -> None:
     """Write all logs to standard error in that form, from that level on."""
+    global installed  # noqa: PLW0603 - logging is global itself
+    installed = (form, level)
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormat() if form == "json" else TextFormat())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

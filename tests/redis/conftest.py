@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from fixtures.verbs import Queue
+from jobfleet import Fleet
 from jobfleet.clients.asynchronous import AsyncClient
 
 
@@ -18,3 +19,9 @@ async def client(redis_url: str) -> AsyncIterator[AsyncClient]:
 @pytest.fixture
 def queue(client: AsyncClient) -> Queue:
     return Queue(client)
+
+
+@pytest.fixture
+async def fleet(redis_url: str) -> AsyncIterator[Fleet]:
+    async with Fleet(redis_url, realm="test") as fleet:
+        yield fleet

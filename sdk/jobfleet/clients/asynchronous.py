@@ -153,11 +153,16 @@ class AsyncClient:
         Raises:
             Unavailable: the connection broke; the next call makes a new one.
         """
+        return await self.pop_value(key, seconds) is not None
+
+    async def pop_value(self, key: str, seconds: float = BLOCK_SECONDS) -> bytes | None:
+        """As :meth:`pop`, with what was in the list."""
         if self._blocking is None:
             self._blocking = self._connect(BLOCK_SECONDS + ANSWER_SECONDS)
         seconds = min(max(seconds, 0.001), BLOCK_SECONDS)
         try:
-            return await self._blocking.blpop([key], timeout=seconds) is not None
+            found: Any = await self._blocking.blpop([key], timeout=seconds)
+            return bytes(found[1]) if found else None
         except (redis_errors.RedisError, OSError) as error:
             await self._blocking.connection_pool.disconnect(inuse_connections=False)
             raise translated(error, self.url) from error

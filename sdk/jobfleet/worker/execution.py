@@ -1,88 +1,65 @@
-"""Runs handlers: async ones on the event loop, others in threads; and ends them when their time is over."""
+"""Runs handlers: async ones on the event loop, others in threads or in processes; and ends them when they must end."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from jobfleet import codec
+from jobfleet.arguments import ItemArguments
 from jobfleet.context import JobContext, enter
 from jobfleet.handlers import Handler, Registry
 from jobfleet.job import Body, ClaimedJob
-from jobfleet.scripts.processing import Outcome
+from jobfleet.middleware import wrapped
 from jobfleet.worker import verdict
-
-
-class Attempt:
-    """One running attempt.
-
-    Attributes:
-        outcome: what to tell the queue; None while it runs, and for ever where the queue does not want to know.
-        limit: seconds the job may take; None: no limit.
-    """
-
-    __slots__ = ("context", "job", "limit", "task", "withdrawn")
-
-    def __init__(self, job: ClaimedJob) -> None:
-        self.job = job
-        self.limit: float | None = 0.0
-        self.context: JobContext | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.withdrawn = False
-
-    def withdraw(self) -> None:
-        """The queue no longer cares how this ends: cancel what can be cancelled, tell what can be told."""
-        self.withdrawn = True
-        if self.context is not None:
-            self.context.end()
-        if self.task is not None:
-            self.task.cancel()
+from jobfleet.worker.attempt import Attempt, Ending, end, settle_ending
+from jobfleet.worker.batches import Batches
+from jobfleet.worker.injection import Injector, in_place, on_loop
+from jobfleet.worker.processes import Processes
+from jobfleet.worker.threads import Threads
 
 
 class Execution:
     """Runs attempts. A thread cannot be ended from outside: its slot comes free when it does end."""
 
-    def __init__(self, registry: Registry, threads: int) -> None:
+    def __init__(self, registry: Registry, process_memory_mb: int = 0) -> None:
         self._registry = registry
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="jobfleet-handler")
+        self._loop = asyncio.get_running_loop()
+        self._around = registry.middleware.of("around_run")
+        self._injector = Injector()
+        self._processes = Processes(process_memory_mb)
+        self._batches = Batches(registry.middleware.of("around_batch"), self._place)
+        self.threads = Threads()
+        self.flush = self._batches.flush
 
-    def start(
-        self, attempt: Attempt, settle: Callable[[Attempt, Outcome], None], free: Callable[[Attempt], None]
-    ) -> None:
-        """Begin; ``settle`` is called once with the outcome, unless withdrawn; ``free`` once when the slot is free."""
-        attempt.task = asyncio.create_task(self._run(attempt, settle, free), name=f"job {attempt.job.id}")
-
-    async def _run(
-        self, attempt: Attempt, settle: Callable[[Attempt, Outcome], None], free: Callable[[Attempt], None]
-    ) -> None:
-        rest: asyncio.Future[Any] | None = None
-        body: Body | None = None
+    def start(self, attempt: Attempt) -> None:
+        """Begin; the attempt's owner hears its outcome once, unless it is withdrawn, and once that its slot is free."""
+        job = attempt.job
         try:
-            body = codec.unpack_body(attempt.job.body)
-            attempt.limit = body.timeout
-            handler = self._handler(attempt.job, body)
+            attempt.body = body = codec.unpack_body(job.body)
+            attempt.handler = handler = self._handler(job, body)
             kwargs = handler.arguments.unpack(body.args)
-            job = attempt.job
-            attempt.context = JobContext(job.queue, job.id, body.name, job.attempt, job.failures, body.args)
-            if handler.is_async:
-                outcome = verdict.completed(job, await self._on_loop(attempt, handler, kwargs, body.timeout))
-            else:
-                rest = self._in_thread(attempt.context, handler, kwargs)
-                outcome = verdict.completed(job, await self._bounded(asyncio.shield(rest), attempt, body.timeout))
-        except asyncio.CancelledError as error:
-            outcome = verdict.failed(attempt.job, body, error)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its job's failure
-            outcome = verdict.failed(attempt.job, body, error)
-        if not attempt.withdrawn:
-            settle(attempt, outcome)
-        if rest is None or rest.done():
-            free(attempt)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a job is that job's failure
+            attempt.owner.finished(attempt, verdict.failed(job, attempt.body, error))
+            return
+        attempt.context = JobContext(job, body)
+        if handler.batch:
+            self._batches.add(attempt, handler, kwargs[ItemArguments.ITEM])
+            return
+        attempt.limit = body.timeout
+        if handler.run_in == "thread" and not handler.needs and not self._around:
+            self._arm(attempt, body.timeout)
+            attempt.running = run = _ThreadRun(attempt, handler)
+            self.threads.submit(partial(_call, attempt.context, handler.function, kwargs), run.done)
+            return
+        if handler.run_in == "process":
+            attempt.limit = 0.0
         else:
-            rest.add_done_callback(lambda _: free(attempt))
+            self._arm(attempt, body.timeout)
+        attempt.entered = False
+        attempt.running = self._loop.create_task(self._run(attempt, handler, kwargs))
 
     def _handler(self, job: ClaimedJob, body: Body) -> Handler:
         handler = self._registry.find(job.queue, body.name)
@@ -93,42 +70,108 @@ class Execution:
             )
         return handler
 
-    async def _on_loop(self, attempt: Attempt, handler: Handler, kwargs: dict[str, Any], limit: float | None) -> Any:
-        assert attempt.context is not None  # noqa: S101 - set by the only caller
+    def _arm(self, attempt: Attempt, limit: float | None) -> None:
+        if limit is not None:
+            attempt.timer = self._loop.call_later(limit, end, attempt, Ending.TIMED_OUT)
+
+    async def _run(self, attempt: Attempt, handler: Handler, kwargs: dict[str, Any]) -> None:
+        attempt.entered = True
         enter(attempt.context)
-        if limit is None:
-            return await handler.function(**kwargs)
-        return await self._bounded(handler.function(**kwargs), attempt, limit)
-
-    @staticmethod
-    async def _bounded(work: Any, attempt: Attempt, limit: float | None) -> Any:
-        bound = asyncio.timeout(limit)
         try:
-            async with bound:
-                return await work
-        except TimeoutError as error:
-            if not bound.expired():
-                raise
-            if attempt.context is not None:
-                attempt.context.end()
-            raise verdict.TimedOut(f"the attempt took longer than its timeout of {limit} s") from error
+            if attempt.ending is not None:
+                raise asyncio.CancelledError  # noqa: TRY301 - ended before it began
+            if handler.simple and not self._around:
+                result = await handler.function(**kwargs)
+            else:
+                result = await self._composed(attempt, handler, kwargs)
+            outcome = verdict.completed(attempt.job, result)
+        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - as in start
+            outcome = verdict.failed(attempt.job, attempt.body, error, handler.rules, handler.home)
+        _conclude(attempt, outcome)
 
-    def _in_thread(self, context: JobContext, handler: Handler, kwargs: dict[str, Any]) -> asyncio.Future[Any]:
-        def call() -> Any:
-            enter(context)
-            return handler.function(**kwargs)
+    async def _composed(self, attempt: Attempt, handler: Handler, kwargs: dict[str, Any]) -> Any:
+        if handler.run_in == "process":
+            call = partial(self._in_process, attempt, handler)
+        else:
+            call = partial(self._place, handler, kwargs, partial(_let_go, attempt))
+        return await wrapped(self._around, attempt.context, call)()
 
-        inside = contextvars.copy_context()
-        future = asyncio.get_running_loop().run_in_executor(self._pool, functools.partial(inside.run, call))
-        future.add_done_callback(_look_at_exception)
-        return future
+    # -- places
 
-    def close(self) -> None:
-        """Take no more work. Threads that still run are left to the end of the process."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    async def _place(self, handler: Handler, kwargs: dict[str, Any], let_go: Callable[[], None]) -> Any:
+        function, needs = handler.function, handler.needs
+        if handler.run_in == "thread":
+            if not needs:
+                return await self._in_thread(partial(function, **kwargs), let_go)
+            return await self._injector.around_thread(
+                needs,
+                lambda made: self._in_thread(partial(in_place, needs, made, partial(function, **kwargs)), let_go),
+            )
+        if not needs:
+            return await function(**kwargs) if handler.is_async else function(**kwargs)
+        return await self._injector.on_loop(needs, partial(on_loop, handler, kwargs))
+
+    async def _in_thread(self, call: Callable[[], Any], let_go: Callable[[], None]) -> Any:
+        """Its result. A cancel settles the job, then waits for the thread, which may still use what was injected."""
+        rest = self.threads.future(call)
+        try:
+            return await asyncio.shield(rest)
+        except asyncio.CancelledError:
+            let_go()
+            await asyncio.wait({rest})
+            raise
+
+    async def _in_process(self, attempt: Attempt, handler: Handler) -> Any:
+        child = await self._processes.take(handler.function.__module__)
+        self._arm(attempt, attempt.body.timeout if attempt.body else None)  # its start is not the job's time
+        return await self._processes.run(child, handler, attempt.job)
+
+    async def close(self) -> None:
+        """Take no more work, and clear up. Threads that still run are left to the end of the process."""
+        self.threads.close()
+        await self._processes.close()
+        await self._injector.close()
 
 
-def _look_at_exception(future: asyncio.Future[Any]) -> None:
-    """Keep asyncio from reporting the error of a thread whose attempt was over before it ended."""
-    if not future.cancelled():
-        future.exception()
+class _ThreadRun:
+    """A call in a thread that needs no task of its own."""
+
+    __slots__ = ("_attempt", "_handler")
+
+    def __init__(self, attempt: Attempt, handler: Handler) -> None:
+        self._attempt, self._handler = attempt, handler
+
+    def cancel(self) -> None:
+        """The thread has been told by the token and goes on; its job does not wait for it."""
+        settle_ending(self._attempt)
+
+    def done(self, result: Any, error: BaseException | None) -> None:
+        """The thread ended."""
+        attempt = self._attempt
+        if error is None:
+            _conclude(attempt, verdict.completed(attempt.job, result))
+        else:
+            handler = self._handler
+            _conclude(attempt, verdict.failed(attempt.job, attempt.body, error, handler.rules, handler.home))
+
+
+def _call(context: JobContext, function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
+    enter(context)
+    return function(**kwargs)
+
+
+def _let_go(attempt: Attempt) -> None:
+    if attempt.context is not None:
+        attempt.context.end()
+    settle_ending(attempt)
+
+
+def _conclude(attempt: Attempt, outcome: Any) -> None:
+    """The handler is through: tell what became of its job, unless that is told, and give its slot back."""
+    if attempt.timer is not None:
+        attempt.timer.cancel()
+    if attempt.ending is None:
+        attempt.owner.finished(attempt, outcome)
+    else:
+        settle_ending(attempt)
+        attempt.owner.freed()

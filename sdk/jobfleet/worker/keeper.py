@@ -15,6 +15,7 @@ from jobfleet.errors import JobfleetError
 from jobfleet.scripts.processing import heartbeat, reclaim
 from jobfleet.worker.lane import Lane
 from jobfleet.worker.settings import WorkerSettings
+from jobfleet.worker.slots import Slots
 
 log = logging.getLogger("jobfleet.worker")
 
@@ -27,12 +28,12 @@ class Keeper:
     For one lease after trouble with Redis nothing is reclaimed, since live workers could not renew theirs either.
     """
 
-    def __init__(self, url: str, lanes: Sequence[Lane], settings: WorkerSettings) -> None:
+    def __init__(self, url: str, lanes: Sequence[Lane], settings: WorkerSettings, slots: Slots) -> None:
         self._lanes = lanes
         self._settings = settings
         self._period = settings.lease_ms / 1000 / BEATS_PER_LEASE
         self._client = SyncClient(url, Patience(total=self._period / 2), answer_seconds=max(0.5, self._period / 2))
-        self._info = codec.pack_info(settings.name, settings.pool, settings.concurrency)
+        self._slots = slots
         self._loop = asyncio.get_running_loop()
         self._ended = threading.Event()
         self._trouble_until = 0.0
@@ -66,10 +67,10 @@ class Keeper:
                 log.warning("a heartbeat failed: %s", error, extra={"queue": lane.queue})
 
     def _beat(self, lane: Lane) -> None:
+        settings = self._settings
         believed = lane.held()
-        pulse = self._client.run(
-            heartbeat(lane.realm, lane.queue, self._settings.id, self._info, lease_ms=self._settings.lease_ms)
-        )
+        info = codec.pack_info(settings.name, settings.pool, self._slots.total)
+        pulse = self._client.run(heartbeat(lane.realm, lane.queue, settings.id, info, lease_ms=settings.lease_ms))
         self._loop.call_soon_threadsafe(lane.compare, believed, pulse)
         if time.monotonic() < self._trouble_until:
             return

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.patience import BLOCK_SECONDS
@@ -17,7 +18,9 @@ from jobfleet.errors import JobfleetError
 from jobfleet.keys import queue_keys
 from jobfleet.scripts.processing import MAX_BATCH, Grant, Hold, Outcome, Pulse, retire, settle_and_claim
 from jobfleet.worker import verdict
-from jobfleet.worker.execution import Attempt, Execution
+from jobfleet.worker.attempt import Attempt, Ending, end
+from jobfleet.worker.execution import Execution
+from jobfleet.worker.orphans import Orphans
 from jobfleet.worker.settings import WorkerSettings
 from jobfleet.worker.slots import Slots
 
@@ -31,7 +34,11 @@ PAUSED_SECONDS = 0.2
 
 
 class Lane:
-    """One queue of one worker. All methods belong to the event loop's thread, but :meth:`held`."""
+    """One queue of one worker. All methods belong to the event loop's thread, but :meth:`held`.
+
+    Attributes:
+        on_settled: called with the number of outcomes that Redis took, after each exchange that brought some.
+    """
 
     def __init__(
         self, realm: str, queue: str, client: AsyncClient, settings: WorkerSettings, slots: Slots, execution: Execution
@@ -41,44 +48,53 @@ class Lane:
         self._settings = settings
         self._slots = slots
         self._execution = execution
-        self._wake = queue_keys(realm, queue).wake
+        keys = queue_keys(realm, queue)
+        self._wake, self._control = keys.wake, keys.control(settings.id)
         self._running: dict[str, Attempt] = {}
         self._outcomes: list[Outcome] = []
         self._sending: dict[str, int] = {}
         self._in_flight = False
         self._exchanges = 0
-        self._unknown: dict[tuple[str, int], int] = {}
+        self._orphans = Orphans()
         self._stir = asyncio.Event()
+        self._share = slots.share(settings.weight(queue), self._stir.set)
         self._idle = asyncio.Event()
         self._more = True
         self._relay = False
         self._hold = Hold.NONE
         self._due_at: float | None = None
         self._stopping = False
+        self.on_settled: Callable[[int], None] | None = None
         self.came_round = time.monotonic()
 
     # -- the loop
 
     async def run(self) -> None:
         """Serve the queue until :meth:`stop`, and then until nothing runs and everything is handed in."""
-        listener = asyncio.create_task(self._listen(), name=f"wake {self.queue}")
+        listeners = [
+            asyncio.create_task(self._listen(), name=f"wake {self.queue}"),
+            asyncio.create_task(self._obey(), name=f"control {self.queue}"),
+        ]
         try:
             while not (self._stopping and not self._running and not self._outcomes):
                 self.came_round = time.monotonic()
-                if self._outcomes or self._relay or self._can_claim():
-                    await self._exchange()
+                want = self._share.take(MAX_BATCH) if self._wants() else 0
+                if want or self._outcomes or self._relay:
+                    await self._exchange(want)
                 else:
                     await self._rest()
         finally:
-            await self._end(listener)
+            self.stop()
+            self._share.leave()
+            for listener in listeners:
+                await _ended(listener)
 
-    def _can_claim(self) -> bool:
-        return self._more and self._hold is Hold.NONE and not self._stopping and self._slots.free > 0
+    def _wants(self) -> bool:
+        return self._more and self._hold is Hold.NONE and not self._stopping
 
-    async def _exchange(self) -> None:
+    async def _exchange(self, want: int) -> None:
         outcomes, self._outcomes = self._outcomes[:MAX_BATCH], self._outcomes[MAX_BATCH:]
         self._sending = {outcome.id: outcome.attempt for outcome in outcomes}
-        want = 0 if self._stopping or self._hold is not Hold.NONE else self._slots.take(MAX_BATCH)
         self._relay = False
         self._in_flight = True
         settings = self._settings
@@ -88,7 +104,7 @@ class Lane:
         try:
             grant = await self._client.run(command)
         except JobfleetError as error:
-            self._slots.give(want)
+            self._share.unused(want)
             self._outcomes = outcomes + self._outcomes
             self._more = True
             log.warning("Redis gave no answer to a claim: %s", error, extra={"queue": self.queue})
@@ -100,11 +116,13 @@ class Lane:
             self._exchanges += 1
         for job in grant.jobs:
             if earlier := self._running.get(job.id):
-                earlier.withdraw()  # its lease was lost, and this very worker got the job again
-            attempt = self._running[job.id] = Attempt(job)
-            self._execution.start(attempt, self._settle, self._free)
+                end(earlier, Ending.WITHDRAWN)  # its lease was lost, and this very worker got the job again
+            attempt = self._running[job.id] = Attempt(job, self)
+            self._execution.start(attempt)
         self._note(grant, want)
-        self._slots.give(want - len(grant.jobs))
+        self._share.unused(want - len(grant.jobs))
+        if outcomes and self.on_settled is not None:
+            self.on_settled(len(outcomes) - len(grant.refused))
 
     def _note(self, grant: Grant, want: int) -> None:
         self._hold = grant.hold
@@ -124,13 +142,17 @@ class Lane:
     async def _rest(self) -> None:
         """Wait until there is cause to go on; at most as long as a blocking call may last."""
         seconds = BLOCK_SECONDS
-        if self._hold is not Hold.DRAINING and not self._stopping:
-            if self._slots.free > 0:
-                if self._due_at is not None:
-                    seconds = min(seconds, max(0.001, self._due_at - time.monotonic()))
-                self._idle.set()
-            else:
-                self._slots.when_free(self._stir.set)
+        if self._wants():
+            self._share.wait()
+        else:
+            self._share.leave()
+            if self._hold is not Hold.DRAINING and not self._stopping:
+                if self._slots.free > 0:
+                    if self._due_at is not None:
+                        seconds = min(seconds, max(0.001, self._due_at - time.monotonic()))
+                    self._idle.set()
+                else:
+                    self._slots.when_free(self._stir.set)
         try:
             async with asyncio.timeout(seconds):
                 await self._stir.wait()
@@ -155,7 +177,9 @@ class Lane:
                 if self._hold is Hold.PAUSED:
                     await asyncio.sleep(PAUSED_SECONDS)  # every enqueue lays a token, even while nothing is handed out
                 self._look_round()
-                self._relay = not self._can_claim()  # a token that this worker cannot use goes to another
+                self._relay = not (
+                    self._wants() and self._slots.free > 0
+                )  # a token that this worker cannot use goes to another
                 self._stir.set()
 
     def _look_round(self) -> None:
@@ -164,18 +188,49 @@ class Lane:
         if self._hold is Hold.PAUSED:
             self._hold = Hold.NONE
 
+    async def _obey(self) -> None:
+        """Carry out what this worker is told about single jobs, as ``cancel <id> <attempt>``."""
+        while not self._stopping or self._running:
+            try:
+                told = await self._client.pop_value(self._control)
+            except JobfleetError:
+                await asyncio.sleep(TROUBLE_SECONDS)  # the listener for work says why
+                continue
+            match (told or b"").decode("utf-8", "replace").split():
+                case ["cancel", job_id, attempt] if attempt.isdigit():
+                    self.cancel(job_id, int(attempt))
+                case []:
+                    pass
+                case _:
+                    log.warning("told something unheard of", extra={"queue": self.queue, "told": told})
+
     # -- attempts
 
-    def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
-        self._running.pop(attempt.job.id, None)
+    def settled(self, attempt: Attempt, outcome: Outcome) -> None:
+        """An attempt's outcome, to be handed in with the next exchange."""
+        if self._running.get(attempt.job.id) is attempt:
+            del self._running[attempt.job.id]
         self._outcomes.append(outcome)
         self._stir.set()
 
-    def _free(self, attempt: Attempt) -> None:
-        if self._running.get(attempt.job.id) is attempt:
-            del self._running[attempt.job.id]
+    def freed(self) -> None:
+        """A slot came free."""
         self._slots.give(1)
         self._stir.set()
+
+    def finished(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Both at once."""
+        self.settled(attempt, outcome)
+        self._slots.give(1)
+
+    def cancel(self, job_id: str, attempt: int) -> bool:
+        """End a running attempt for good: async handlers are cancelled, threads told, processes killed."""
+        running = self._running.get(job_id)
+        if running is None or running.job.attempt != attempt:
+            return False
+        log.info("job cancelled while it ran", extra={"queue": self.queue, "job": job_id, "attempt": attempt})
+        end(running, Ending.CANCELLED)
+        return True
 
     def held(self) -> dict[str, int]:
         """What this worker believes to hold, id → attempt. May be called from any thread."""
@@ -197,53 +252,38 @@ class Lane:
             if attempt is not None and attempt.job.attempt == number and pulse.held.get(job_id) != number:
                 log.warning("lease lost, attempt ended", extra={"queue": self.queue, "job": job_id, "attempt": number})
                 del self._running[job_id]
-                attempt.withdraw()
-        self._return_orphans(pulse)
-
-    def _return_orphans(self, pulse: Pulse) -> None:
-        """A claim whose answer was lost leaves jobs leased to this worker that it never saw; they go back unfailed.
-
-        Sure only if seen twice, and if an exchange that was under way at the first sight has ended since.
-        """
+                end(attempt, Ending.WITHDRAWN)
         known = {outcome.id for outcome in self._outcomes} | self._sending.keys() | self._running.keys()
-        seen, self._unknown = self._unknown, {}
-        for job in pulse.held.items():
-            if job[0] in known:
-                continue
-            sure_after = seen.get(job)
-            if sure_after is None:
-                self._unknown[job] = self._exchanges + self._in_flight
-            elif self._exchanges < sure_after:
-                self._unknown[job] = sure_after
-            else:
-                log.warning("a job was leased and never seen; returned", extra={"queue": self.queue, "job": job[0]})
-                self._outcomes.append(Outcome(*job, "return"))
-                self._stir.set()
+        for job_id, number in self._orphans.look(pulse.held, known, self._exchanges, self._in_flight):
+            log.warning("a job was leased and never seen; returned", extra={"queue": self.queue, "job": job_id})
+            self._outcomes.append(Outcome(job_id, number, "return"))
+            self._stir.set()
 
     # -- the end
 
     def stop(self) -> None:
-        """Claim nothing more."""
+        """Claim nothing more, and wait for nothing more to join a batch."""
         self._stopping = True
+        self._execution.flush()
         self._stir.set()
         self._idle.set()
-
-    async def _end(self, listener: asyncio.Task[None]) -> None:
-        """End the listener. One cancel may not do: redis-py can swallow it while it gives a connection up."""
-        self.stop()
-        while not listener.done():
-            listener.cancel()
-            await asyncio.wait({listener}, timeout=0.1)
 
     def hand_back(self) -> None:
         """Return what still runs, unfailed, and end its handlers."""
         for attempt in list(self._running.values()):
             self._running.pop(attempt.job.id, None)
             self._outcomes.append(verdict.returned(attempt.job))
-            attempt.withdraw()
+            end(attempt, Ending.WITHDRAWN)
         self._stir.set()
 
     async def retire(self) -> None:
         """Take this worker off the queue's list, if nothing is held; never raises."""
         with contextlib.suppress(JobfleetError):  # then the end of the lease does it
             await self._client.run(retire(self.realm, self.queue, self._settings.id))
+
+
+async def _ended(listener: asyncio.Task[None]) -> None:
+    """End a listener. One cancel may not do: redis-py can swallow it while it gives a connection up."""
+    while not listener.done():
+        listener.cancel()
+        await asyncio.wait({listener}, timeout=0.1)

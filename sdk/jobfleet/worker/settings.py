@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobfleet.errors import ConfigurationError
 from jobfleet.scripts.processing import LEASE_MS
 from jobfleet.seal import PLAIN, Seal
+
+Queues = Mapping[str, float] | Sequence[str | tuple[str, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,17 +20,24 @@ class WorkerSettings:
     """A worker's settings.
 
     Attributes:
-        queues: the queues it serves; at least one.
-        concurrency: its slots: how many jobs it runs at a time.
+        queues: the queues it serves, at least one; with weights where these differ: ``{"photos": 3, "mail": 1}``.
+            While several have a backlog, photos gets three slots of four; alone, each gets all.
+        concurrency: its slots: how many jobs it runs at a time; :meth:`jobfleet.Worker.resize` changes it.
         drain_seconds: how long running jobs may go on once it was told to stop; the rest goes back unfailed.
         name: what people call it, in Kubernetes its Pod's name; ``id`` adds a nonce: no two processes share one.
         health_port: where it answers /livez and /readyz; 0: nowhere.
         lease_ms: how long its lease lasts without a heartbeat; it renews three times as often.
         seal: how bytes are opened and closed; :meth:`jobfleet.Fleet.worker` gives the fleet's.
         stall_seconds: how long the claim loop may take to come round before the worker counts as dead.
+        max_jobs: after so many jobs it ends by itself, as if told to; 0: never.
+        max_memory_mb: likewise once it takes more memory than this (resident set, MiB); a process of a handler with
+            ``run_in="process"`` that takes more is replaced after its job. 0: no limit.
+
+    Raises:
+        ConfigurationError: naming the field and what would be right.
     """
 
-    queues: tuple[str, ...]
+    queues: Queues
     concurrency: int = 10
     drain_seconds: float = 30.0
     name: str = field(default_factory=socket.gethostname)
@@ -35,13 +45,43 @@ class WorkerSettings:
     health_port: int = 0
     lease_ms: int = LEASE_MS
     stall_seconds: float = 60.0
+    max_jobs: int = 0
+    max_memory_mb: int = 0
     id: str = ""
     seal: Seal = PLAIN
 
     def __post_init__(self) -> None:
-        if not self.queues:
+        weights = _weights(self.queues)
+        if not weights:
             raise ConfigurationError("queues: a worker needs at least one queue; declare a job or name a queue")
+        for name, weight in weights.items():
+            if not 0 < weight <= 1000:
+                raise ConfigurationError(f"queues: the weight {weight!r} of {name!r} must be above 0, at most 1000")
+        object.__setattr__(self, "queues", weights)
         if self.concurrency < 1:
             raise ConfigurationError(f"concurrency: {self.concurrency} must be at least 1")
+        for limit in ("max_jobs", "max_memory_mb"):
+            if getattr(self, limit) < 0:
+                raise ConfigurationError(f"{limit}: {getattr(self, limit)} must be 0 (no limit) or more")
         if not self.id:
             object.__setattr__(self, "id", f"{self.name}.{os.getpid()}-{secrets.token_hex(4)}")
+
+    @property
+    def queue_names(self) -> tuple[str, ...]:
+        """The queues without their weights."""
+        return tuple(_weights(self.queues))
+
+    def weight(self, queue: str) -> float:
+        """A queue's part in the slots, beside the others'."""
+        return _weights(self.queues)[queue]
+
+
+def _weights(queues: Queues) -> dict[str, float]:
+    """The queues with their weights; 1 where none is given.
+
+    >>> _weights(["photos", ("mail", 2)])
+    {'photos': 1, 'mail': 2}
+    """
+    if isinstance(queues, Mapping):
+        return dict(queues)
+    return dict((queue, 1) if isinstance(queue, str) else queue for queue in queues)

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from jobfleet.clients.asynchronous import AsyncClient
+from jobfleet.errors import ConfigurationError
 from jobfleet.worker.execution import Execution
 from jobfleet.worker.health import Health
 from jobfleet.worker.keeper import Keeper
 from jobfleet.worker.lane import Lane
+from jobfleet.worker.recycling import Recycling
 from jobfleet.worker.settings import WorkerSettings
 from jobfleet.worker.slots import Slots
 
@@ -47,15 +49,37 @@ class Worker:
         self._hurry = asyncio.Event()
         self.started = asyncio.Event()
         self._lanes: list[Lane] = []
+        self._slots = Slots(settings.concurrency)
+        self._execution: Execution | None = None
+
+    def resize(self, slots: int) -> None:
+        """Run up to ``slots`` jobs at a time from now on: more at once, fewer as jobs end; no job is interrupted.
+
+        Raises:
+            ConfigurationError: it is less than one.
+        """
+        if slots < 1:
+            raise ConfigurationError(f"slots: {slots} must be at least 1; to run nothing, pause the queue")
+        log.info("worker resized", extra={"worker": self.settings.id, "slots": slots, "before": self._slots.total})
+        self._slots.resize(slots)
+        if self._execution is not None:
+            self._execution.threads.shrink(slots)
+
+    def cancel(self, queue: str, job_id: str, attempt: int) -> bool:
+        """Cancel a job that runs here; False: it does not, or in another attempt."""
+        return any(lane.cancel(job_id, attempt) for lane in self._lanes if lane.queue == queue)
 
     def stop(self) -> None:
         """Ask the worker to end; again: at once."""
         self._stops += 1
+        self._finish()
+        if self._stops > 1:
+            self._hurry.set()
+
+    def _finish(self) -> None:
         for lane in self._lanes:
             lane.stop()
         self._told.set()
-        if self._stops > 1:
-            self._hurry.set()
 
     async def run(self) -> None:
         """Serve until told to stop and everything is handed in or back.
@@ -63,21 +87,28 @@ class Worker:
         Raises:
             ConfigurationError: the health port cannot be opened.
         """
-        settings = self.settings
+        settings, slots = self.settings, self._slots
         client = AsyncClient(self._url)
-        execution = Execution(self._registry, settings.concurrency)
-        slots = Slots(settings.concurrency)
-        self._lanes = [Lane(self._realm, queue, client, settings, slots, execution) for queue in settings.queues]
+        execution = self._execution = Execution(self._registry, settings.max_memory_mb)
+        queues = settings.queue_names
+        self._lanes = [Lane(self._realm, queue, client, settings, slots, execution) for queue in queues]
+        recycling = Recycling(settings.max_jobs, settings.max_memory_mb, self._finish)
+        if recycling.wanted:
+            for lane in self._lanes:
+                lane.on_settled = recycling.note
         health = Health(settings.health_port, self._lanes, settings.stall_seconds)
-        keeper = Keeper(self._url, self._lanes, settings)
+        keeper = Keeper(self._url, self._lanes, settings, slots)
+        middleware = self._registry.middleware
         loops: list[asyncio.Task[None]] = []
         with self._signals():
             try:
+                for starting in middleware.of("worker_starting"):
+                    await starting()
                 await keeper.start()
                 loops += [asyncio.create_task(lane.run(), name=f"lane {lane.queue}") for lane in self._lanes]
                 log.info(
                     "worker started",
-                    extra={"worker": settings.id, "queues": ",".join(settings.queues), "slots": settings.concurrency},
+                    extra={"worker": settings.id, "queues": ",".join(queues), "slots": slots.total},
                 )
                 self.started.set()
                 await self._serve(loops)
@@ -89,7 +120,9 @@ class Worker:
                 await asyncio.gather(*loops, return_exceptions=True)
                 await asyncio.to_thread(keeper.stop)
                 await asyncio.gather(*(lane.retire() for lane in self._lanes))  # after the last heartbeat
-                execution.close()
+                await execution.close()
+                for ended in reversed(middleware.of("worker_ended")):
+                    await ended()
                 health.stop()
                 await client.close()
                 log.info("worker ended", extra={"worker": settings.id})
@@ -132,13 +165,16 @@ class Worker:
     def _signals(self) -> Iterator[None]:
         """Let SIGTERM and SIGINT stop the worker, where this is the main thread of a program that may."""
         loop = asyncio.get_running_loop()
-        caught = []
+        caught = {}
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                before = signal.getsignal(number)
                 loop.add_signal_handler(number, self.stop)
-                caught.append(number)
+                caught[number] = before
         try:
             yield
         finally:
-            for number in caught:
+            for number, before in caught.items():
                 loop.remove_signal_handler(number)
+                if before is not None:
+                    signal.signal(number, before)

@@ -17,6 +17,11 @@ class TimedOut(TimeoutError):
     """The attempt took longer than the job's timeout."""
 
 
+def timed_out(body: Body | None) -> TimedOut:
+    """The error of an attempt that took longer than its job allows."""
+    return TimedOut(f"the attempt took longer than its timeout of {body.timeout if body else None} s")
+
+
 class UnknownJob(Exception):
     """This worker has no handler of that name."""
 

@@ -16,6 +16,8 @@ import pytest
         "jobfleet.policy",
         "jobfleet.retry",
         "jobfleet.worker.fingerprint",
+        "jobfleet.worker.orphans",
+        "jobfleet.worker.settings",
     ],
 )
 def test_examples(module: str) -> None:

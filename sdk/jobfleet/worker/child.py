@@ -1,0 +1,174 @@
+"""The process in which handlers with ``run_in="process"`` run, one job at a time.
+
+It ends with its worker, however that ends: the kernel kills it where it can be asked to (Linux), and the broken
+connection is seen besides by a thread that only watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ctypes
+import importlib
+import os
+import signal
+import socket
+import sys
+import threading
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, NoReturn
+
+from jobfleet import codec, log_format
+from jobfleet.context import JobContext, enter
+from jobfleet.dependencies import Need
+from jobfleet.errors import ConfigurationError
+from jobfleet.handlers import Handler
+from jobfleet.job import Body
+from jobfleet.worker import verdict
+from jobfleet.worker.injection import Injector, in_place, on_loop
+from jobfleet.worker.memory import resident_mb
+from jobfleet.worker.wire import PREFIX_BYTES, Answer, Ready, Request, Start, pack, unpack
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def main(descriptor: int, parent: int) -> None:
+    """Serve the worker at the other end of the socket ``descriptor``, process ``parent``."""
+    _die_with(parent)
+    signal.signal(signal.SIGTERM, _terminated)
+    Child(socket.socket(fileno=descriptor)).serve()
+    os._exit(0)  # a handler's own threads do not hold it up
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before it could be asked
+        os._exit(1)
+
+
+def _terminated(*_: object) -> NoReturn:
+    """Let the handler's ``finally`` and ``with`` run; who takes too long is killed."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+class Child:
+    """One process' life."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._inbox: SimpleQueue[bytes | None] = SimpleQueue()
+        self._received = 0
+        self._answered = 0
+        self._runner: asyncio.Runner | None = None
+        self._injector: Injector | None = None
+
+    def serve(self) -> None:
+        """Run jobs until the worker hangs up."""
+        threading.Thread(target=self._listen, name="jobfleet-wire", daemon=True).start()
+        first = self._inbox.get()
+        if first is None:
+            return
+        start = unpack(Start, first)
+        if start.log_level:
+            log_format.install(start.log_format, start.log_level)  # type: ignore[arg-type]  # as the worker's own
+        with suppress(Exception):  # the first job tells it, as its failure
+            importlib.import_module(start.module)
+        self._send(Ready(os.getpid()))
+        while (data := self._inbox.get()) is not None:
+            self._send(self._answer(unpack(Request, data)))
+        if self._runner is not None and self._injector is not None:
+            self._runner.run(self._injector.close())
+
+    def _send(self, message: Ready | Answer) -> None:
+        self._connection.sendall(pack(message))
+        self._answered += 1
+
+    def _listen(self) -> None:
+        stream = self._connection.makefile("rb")
+        while True:
+            prefix = stream.read(PREFIX_BYTES)
+            if len(prefix) < PREFIX_BYTES:
+                break
+            data = stream.read(int.from_bytes(prefix, "big"))
+            self._received += 1
+            self._inbox.put(data)
+        if self._received > self._answered:
+            os.killpg(0, signal.SIGKILL)  # the worker is gone; so is everything that the handler started
+        self._inbox.put(None)
+
+    def _answer(self, request: Request) -> Answer:
+        job = request.job
+        body: Body | None = None
+        handler: Handler | None = None
+        try:
+            body = codec.unpack_body(job.body)
+            handler = _find(request.module, request.name)
+            kwargs = handler.arguments.unpack(body.args)
+            enter(JobContext(job, body))
+            outcome = verdict.completed(job, self._run(handler, kwargs))
+        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - the job's failure
+            rules, home = (handler.rules, handler.home) if handler else (None, "")
+            outcome = verdict.failed(job, body, error, rules, home)
+            return Answer(outcome, verdict.kind_of(error), str(error), resident_mb())
+        return Answer(outcome, "", "", resident_mb())
+
+    def _run(self, handler: Handler, kwargs: dict[str, Any]) -> Any:
+        if handler.is_async:
+            return self._on_loop(handler, kwargs)
+        if any(_on_loop(need) for need in handler.needs.values()):
+            return self._beside_loop(handler, kwargs)
+        return in_place(handler.needs, {}, partial(handler.function, **kwargs))
+
+    def _on_loop(self, handler: Handler, kwargs: dict[str, Any]) -> Any:
+        async def call() -> Any:
+            return await self._injection().on_loop(handler.needs, partial(on_loop, handler, kwargs))
+
+        return self._loop().run(call(), context=contextvars.copy_context())
+
+    def _beside_loop(self, handler: Handler, kwargs: dict[str, Any]) -> Any:
+        """A plain function whose dependencies need a loop: they are made and cleared up on it, the function is not."""
+        loop = self._loop()
+        stack = AsyncExitStack()
+
+        async def make() -> dict[str, Any]:
+            return await self._injection().open(handler.needs, stack)
+
+        async def clear(error: BaseException | None) -> None:
+            await stack.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
+
+        try:
+            result = handler.function(**kwargs, **loop.run(make(), context=contextvars.copy_context()))
+        except BaseException as error:
+            loop.run(clear(error))
+            raise
+        loop.run(clear(None))
+        return result
+
+    def _loop(self) -> asyncio.Runner:
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        return self._runner
+
+    def _injection(self) -> Injector:
+        if self._injector is None:
+            self._injector = Injector()
+        return self._injector
+
+
+def _on_loop(need: Need) -> bool:
+    return need.waits or need.lifetime == "worker" or any(_on_loop(inner) for inner in need.needs.values())
+
+
+def _find(module: str, name: str) -> Handler:
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    handler = getattr(found, "handler", None)
+    if not isinstance(handler, Handler):
+        raise ConfigurationError(
+            f"{module}:{name} is not a job there, but {found!r:.80}; declare it with the decorator @fleet.job(...)"
+        )
+    return handler

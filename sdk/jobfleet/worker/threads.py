@@ -1,0 +1,91 @@
+"""Threads for handlers that are not async: as many as jobs run in them, kept for the next.
+
+Why not a ThreadPoolExecutor: its futures cost more than a small job, its size is fixed, and the interpreter waits for
+its threads at the end, also for one that never returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+Call = Callable[[], Any]
+Done = Callable[[Any, BaseException | None], None]
+
+
+class Threads:
+    """Runs calls in threads and says on the event loop what became of them. Only for the loop's thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._calls: SimpleQueue[tuple[contextvars.Context, Call, Done] | None] = SimpleQueue()
+        self._done: deque[tuple[Done, Any, BaseException | None]] = deque()
+        self._told = False
+        self._threads = 0
+        self._pending = 0
+        self._names = itertools.count(1)
+
+    def submit(self, call: Call, done: Done) -> None:
+        """Run ``call`` in a thread, in a copy of the caller's context; then ``done`` on the loop with what it gave."""
+        self._pending += 1
+        if self._pending > self._threads:
+            self._threads += 1
+            name = f"jobfleet-handler-{next(self._names)}"
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._calls.put((contextvars.copy_context(), call, done))
+
+    def future(self, call: Call) -> asyncio.Future[Any]:
+        """As :meth:`submit`, to await."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            if future.cancelled():
+                return
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+                future.exception()  # looked at: whoever awaited it may be gone
+
+        self.submit(call, done)
+        return future
+
+    def _work(self) -> None:
+        """A thread's life."""
+        while (item := self._calls.get()) is not None:
+            context, call, done = item
+            result, error = None, None
+            try:
+                result = context.run(call)
+            except BaseException as raised:  # noqa: BLE001 - whatever a handler raises is its job's failure
+                error = raised
+            self._done.append((done, result, error))
+            del item, context, call, done, result, error  # an idle thread keeps nothing alive
+            if not self._told:
+                self._told = True
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know
+                    self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        self._told = False  # before the first look: what comes from now on tells anew
+        while self._done:
+            done, result, error = self._done.popleft()
+            self._pending -= 1
+            done(result, error)
+
+    def shrink(self, most: int) -> None:
+        """End threads beyond ``most``, as they come free."""
+        while self._threads > most:
+            self._threads -= 1
+            self._calls.put(None)
+
+    def close(self) -> None:
+        """End idle threads; those that run are left to the end of the process. May be called twice."""
+        self.shrink(0)

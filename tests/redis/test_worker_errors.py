@@ -1,0 +1,159 @@
+"""What a handler's exceptions mean for its job: signals, a job's own rules, and failures told apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fixtures.workers import QUEUE, ended, in_state, until, until_true, working
+from jobfleet import (
+    Backoff,
+    ConfigurationError,
+    Fleet,
+    RateLimited,
+    RetryAfter,
+    Snooze,
+    State,
+    Unrecoverable,
+    current_job,
+)
+
+
+async def test_a_snoozed_job_comes_back_and_has_used_no_attempt(fleet: Fleet) -> None:
+    @fleet.job(queue=QUEUE, attempts=1)
+    async def not_yet() -> int:
+        if current_job().attempt < 3:
+            raise Snooze(0.05)
+        return current_job().failures
+
+    async with working(fleet):
+        view = await ended(fleet, await not_yet.enqueue())
+    assert (view.state, view.result, view.failures, view.attempt) == (State.COMPLETED, 0, 0, 3)
+
+
+async def test_a_rate_limit_that_a_handler_meets_holds_its_queue_for_all_workers(fleet: Fleet) -> None:
+    runs: list[str] = []
+
+    @fleet.job(queue=QUEUE, attempts=1)
+    async def call(name: str) -> None:
+        runs.append(name)
+        if len(runs) == 1:
+            raise RateLimited(0.4)
+
+    async with working(fleet, concurrency=1), working(fleet, concurrency=1):
+        ids = [await call.enqueue("one")]
+        await until_true(lambda: runs)
+        ids.append(await call.enqueue("two"))
+        views = [await ended(fleet, job_id) for job_id in ids]
+    assert sorted(runs) == ["one", "one", "two"]
+    assert [view.failures for view in views] == [0, 0]
+    assert views[1].started_ms - views[0].enqueued_ms >= 400
+
+
+class Busy(Exception):
+    pass
+
+
+class VeryBusy(Busy):
+    pass
+
+
+def asked_for(error: Any) -> RetryAfter:
+    return RetryAfter(float(error.args[0]))
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "failures"),
+    [
+        (KeyError("gone"), State.FAILED, 1),
+        (Busy("3600"), State.DELAYED, 1),
+        (VeryBusy(), State.DELAYED, 0),
+        (ConnectionResetError(), State.DELAYED, 1),
+    ],
+)
+async def test_the_most_specific_rule_of_a_job_decides(
+    fleet: Fleet, error: Exception, state: State, failures: int
+) -> None:
+    rules: dict[type[BaseException], Any] = {
+        Exception: Snooze(1),
+        LookupError: Unrecoverable,
+        Busy: asked_for,
+        VeryBusy: Snooze(3600),
+        OSError: Backoff(seconds=3600),
+    }
+
+    @fleet.job(queue=QUEUE, attempts=5, on_error=rules)
+    async def explode() -> None:
+        raise error
+
+    async with working(fleet):
+        view = await in_state(fleet, await explode.enqueue(), state)
+    assert view.failures == failures
+
+
+async def test_a_timeout_may_have_a_rule(fleet: Fleet) -> None:
+    import asyncio
+
+    @fleet.job(queue=QUEUE, attempts=5, timeout=0.05, on_error={TimeoutError: Unrecoverable})
+    async def slow() -> None:
+        await asyncio.Event().wait()
+
+    async with working(fleet):
+        view = await ended(fleet, await slow.enqueue())
+    assert (view.state, view.attempt) == (State.FAILED, 1)
+
+
+async def test_a_rule_that_fails_itself_fails_the_attempt_and_shows_both_errors(fleet: Fleet) -> None:
+    @fleet.job(queue=QUEUE, attempts=1, on_error={Busy: asked_for})
+    async def explode() -> None:
+        raise Busy("soon")
+
+    async with working(fleet):
+        view = await ended(fleet, await explode.enqueue())
+    assert view.error is not None
+    assert view.error.kind == "ValueError"
+    assert "Busy: soon" in view.error.traceback
+
+
+async def test_failures_with_one_cause_share_a_fingerprint(fleet: Fleet) -> None:
+    @fleet.job(queue=QUEUE, attempts=1)
+    async def lose(photo: int) -> None:
+        raise LookupError(f"photo {photo} is gone")
+
+    @fleet.job(queue=QUEUE, attempts=1)
+    async def lose_elsewhere(photo: int) -> None:
+        raise LookupError(f"photo {photo} is gone")
+
+    ids = [await lose.enqueue(1), await lose.enqueue(2), await lose_elsewhere.enqueue(1)]
+    async with working(fleet):
+        prints = [view.error.fingerprint for job_id in ids if (view := await ended(fleet, job_id)).error]
+    assert len(prints) == 3
+    assert prints[0] == prints[1] != prints[2]
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ({"KeyError": Unrecoverable}, "on_error: 'KeyError' must be a class of exceptions"),
+        ({KeyError: "fail"}, "on_error: the rule for KeyError is 'fail'; give Unrecoverable"),
+    ],
+)
+def test_a_wrong_rule_is_refused_where_the_job_is_declared(rules: Any, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        Fleet().job(queue=QUEUE, on_error=rules)
+
+
+async def test_jobs_that_were_limited_are_waiting_meanwhile(fleet: Fleet) -> None:
+    @fleet.job(queue=QUEUE, attempts=1)
+    async def call() -> None:
+        raise RateLimited(3600)
+
+    async with working(fleet):
+        job_id = await call.enqueue()
+
+        async def back() -> bool:
+            view = await fleet.job_state(QUEUE, job_id)
+            return view is not None and view.state is State.WAITING and view.attempt == 1
+
+        await until(back)
