@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, Unpack
 
-from jobfleet.environment import DEFAULT_REALM
+from jobfleet.environment import DEFAULT_REALM, Environment
 from jobfleet.errors import Unavailable
 from jobfleet.fleet import Fleet
 from jobfleet.flows import FailureFilter
@@ -122,6 +122,23 @@ class JobQueueCoordinator(_Facade):
         self._workers.append((worker, asyncio.create_task(worker.run())))
         await worker.started.wait()
         return worker
+
+    async def scale_workers(self, slots: int) -> str:
+        """Give each worker registered here so many slots, without interrupting a job; the answer says what was done.
+
+        How many workers there are, the WorkerPool says in Kubernetes, and the answer tells how to change it.
+
+        Raises:
+            ConfigurationError: ``slots`` is below 1.
+        """
+        for worker, _ in self._workers:
+            worker.resize(slots)
+        done = f"{len(self._workers)} workers of this process have {slots} slots each now"
+        pool = Environment.read().pool
+        if not pool:
+            return done
+        ask = f'kubectl patch workerpool {pool} --type merge -p \'{{"spec": {{"minReplicas": N}}}}\''
+        return f"{done}; the number of workers is the WorkerPool's: {ask}"
 
     async def pause_workers(self, queue: str) -> None:
         """Hand out nothing more from a queue, to any worker anywhere; running jobs go on."""

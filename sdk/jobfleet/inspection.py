@@ -141,7 +141,11 @@ class QueueSnapshot:
 
 
 class Inspector:
-    """One Redis, seen by an operator. Every method raises :class:`InspectionError` when Redis gives no answer."""
+    """One Redis, seen by an operator. Every method raises :class:`InspectionError` when Redis gives no answer.
+
+    Raises:
+        ConfigurationError: the URL is none of Redis.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-from jobfleet import JobQueueCoordinator, SyncJobQueueCoordinator, create_simple_config
+import pytest
+
+from jobfleet import JobQueueCoordinator, SyncJobQueueCoordinator, Unrecoverable, create_simple_config
 from jobfleet.coordinator import SimpleConfig
 
 
@@ -26,6 +28,28 @@ async def test_jobs_go_through_the_coordinator_and_its_worker(redis_port: int, r
         assert (view.result, view.priority) == (8, 1)
         assert list(await queues.get_all_queue_status()) == ["numbers"]
         assert (await queues.get_health()).healthy
+
+
+async def test_a_coordinator_steers_its_queues_and_resizes_its_workers(
+    redis_port: int, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def explode() -> None:
+        raise Unrecoverable("no")
+
+    async with JobQueueCoordinator(create_simple_config("127.0.0.1", redis_port)) as queues:
+        worker = await queues.register_worker("numbers", "explode", explode, concurrency=1)
+        assert await queues.scale_workers(3) == "1 workers of this process have 3 slots each now"
+        monkeypatch.setenv("JOBFLEET_POOL", "numbers")
+        assert "kubectl patch workerpool numbers" in await queues.scale_workers(4)
+        job_id = await queues.enqueue_named_job("numbers", "explode", {})
+        await queues.fleet.queue("numbers").wait(job_id, 15)
+        assert [job.id for job in await queues.get_failed_jobs("numbers")] == [job_id]
+        await queues.pause_workers("numbers")
+        assert (await queues.get_queue_status("numbers")).paused
+        assert await queues.retry_job("numbers", job_id)
+        assert await queues.cancel_job("numbers", job_id) == "cancelled"
+        await queues.resume_workers("numbers")
+        assert dict(worker.settings.queues) == {"numbers": 1}
 
 
 async def test_health_names_what_is_wrong(redis_port: int, redis_url: str) -> None:

@@ -15,7 +15,7 @@ CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
 """Bound on the answer to one call; a call that takes longer is given up and its connection replaced."""
 
-BLOCK_SECONDS = 5.0
+BLOCK_SECONDS = 10.0
 """Bound on one blocking wait; an idle worker looks round by itself that often."""
 
 _PASSING = (
