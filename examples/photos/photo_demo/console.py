@@ -16,7 +16,9 @@ AGE = re.compile(r"(\d+[dhms]){1,2}")
 
 def say(text: str) -> None:
     """Print a line with the seconds since the demo began."""
-    print(f"[{time.monotonic() - _BEGAN:6.1f} s] {text}", flush=True)
+    # One write, because two steps may speak at the same time.
+    sys.stdout.write(f"[{time.monotonic() - _BEGAN:6.1f} s] {text}\n")
+    sys.stdout.flush()
 
 
 @contextlib.contextmanager
