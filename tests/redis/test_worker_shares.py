@@ -17,22 +17,36 @@ from jobfleet.worker.memory import resident_mb
 
 
 async def test_queues_with_a_backlog_get_slots_by_weight_and_none_starves(fleet: Fleet) -> None:
+    """One slot comes free at a time, when both queues wait for it: whose it is, their weights decide."""
     runs: list[str] = []
+    gates: list[asyncio.Event] = []
+
+    async def hold(queue: str) -> None:
+        gate = asyncio.Event()
+        runs.append(queue)
+        gates.append(gate)
+        if len(runs) <= turns:
+            await gate.wait()
 
     @fleet.job(queue="photos", name="work")
     async def photo() -> None:
-        runs.append("photos")
+        await hold("photos")
 
     @fleet.job(queue="mail", name="work")
     async def mail() -> None:
-        runs.append("mail")
+        await hold("mail")
 
+    slots, turns = 4, 80
     for job in (photo, mail):
-        await job.enqueue_many([{}] * 200)
-    async with working(fleet, queues={"photos": 3, "mail": 1}, concurrency=4):
-        await until_true(lambda: len(runs) == 400)
-    contended = runs[:200]
-    assert 130 <= contended.count("photos") <= 170
+        await job.enqueue_many([{}] * 100)
+    async with working(fleet, queues={"photos": 3, "mail": 1}, concurrency=slots):
+        for n in range(turns):
+            await until_true(lambda n=n: len(runs) >= min(n + slots, turns))
+            for _ in range(20):
+                await asyncio.sleep(0)  # whoever got the slot stands in line again
+            gates[n].set()
+        await until_true(lambda: len(runs) == 200)
+    assert 50 <= runs[:turns].count("photos") <= 70
 
 
 async def test_a_queue_gets_all_slots_while_the_other_is_empty(fleet: Fleet) -> None:
