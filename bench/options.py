@@ -32,9 +32,9 @@ class Options:
     stored: int = 30_000
     depth: int = 1_000_000
     idle_seconds: float = 20.0
-    killed: int = 200
-    kill_seconds: float = 60.0
-    patience: float = 120.0
+    killed: int = 100
+    kill_seconds: float = 120.0
+    patience: float = 300.0
 
     def jobs(self, rate: float) -> int:
         """How many jobs a round takes for a peer that does ``rate`` jobs a second.

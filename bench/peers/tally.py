@@ -54,6 +54,10 @@ class Tally:
         """How many times a job was begun or ended once more."""
         return sum(max(pair) - 1 for pair in zip(self.begun, self.ended, strict=True) if max(pair) > 1)
 
+    def running(self) -> int:
+        """How many times jobs were begun and not ended: now, or for good where a worker died."""
+        return sum(self.begun) - sum(self.ended)
+
     def done(self) -> int:
         """How many jobs have ended at least once."""
         return self.jobs - self.missing()

@@ -104,3 +104,11 @@ def test_a_child_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     child.end()
     child.end()
     until(lambda: child.family() == [child.pid], 10, "they end")
+
+
+def test_a_tally_tells_what_a_killed_worker_left_behind(tmp_path: Path) -> None:
+    with Tally.create(tmp_path / "tally", 3) as tally:
+        for n in range(3):
+            tally.begin(n)
+        tally.mark(1)
+        assert tally.running() == 2
