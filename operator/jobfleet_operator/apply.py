@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from jobfleet.inspection import InspectionError, Inspector
+from jobfleet.inspection import Inspector
 from jobfleet_operator import actions, names, resources, world
 from jobfleet_operator.actions import Action
 from jobfleet_operator.adapters.kube import Conflict, Kube, KubeError, NotFound, Refused
@@ -40,24 +40,16 @@ class Applier:
         self._kube, self._cache, self._acting, self._reporter = kube, cache, acting, reporter
 
     async def carry_out(self, errand: Errand, seconds: Callable[[], float]) -> None:
-        """Do it all, in order. After a failure only what tells about the subject is still done.
+        """Do it in order, up to the first failure.
 
         Raises:
             KubeError, InspectionError: the first failure.
             NotActing: leadership was lost on the way.
         """
-        failure: KubeError | InspectionError | None = None
         for action in errand.plan:
             if not self._acting():
                 raise NotActing
-            if failure is not None and not isinstance(action, actions.PatchStatus | actions.Note):
-                continue
-            try:
-                await self._do(action, errand, seconds)
-            except (KubeError, InspectionError) as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
+            await self._do(action, errand, seconds)
 
     async def _do(self, action: Action, errand: Errand, seconds: Callable[[], float]) -> None:
         memory, redis = errand.memory, errand.redis
@@ -84,8 +76,6 @@ class Applier:
                 await self._set_cost(pod, cost)
             case actions.PatchStatus(plural, subject, status):
                 await self._patch_status(plural, subject, status, memory, seconds)
-            case actions.Note():
-                await self.tell(action)
             case _:
                 msg = f"{action!r} cannot be carried out for {errand.kind} {errand.subject.key}"
                 raise TypeError(msg)

@@ -9,15 +9,15 @@ else and never the loop: its heartbeat is what the liveness probe looks at.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSnapshot
 from jobfleet_operator import observe, reconcile
-from jobfleet_operator.actions import ApplySecret, Note
+from jobfleet_operator.actions import Action, ApplySecret, Note, PatchStatus
 from jobfleet_operator.adapters.kube import KubeError, Refused
 from jobfleet_operator.adapters.redis import Redises
 from jobfleet_operator.addresses import RedisUrls
@@ -70,8 +70,13 @@ class Loop:
         self._dirty: set[Subject] = set()
         self._wake = asyncio.Event()
         self._errands: dict[Subject, asyncio.Task[None]] = {}
+        self._telling: set[Subject] = set()
+        """Whose status is being written."""
+        self._told: set[asyncio.Task[None]] = set()
         self._caretaker: asyncio.Task[None] | None = None
         self._to_purge: dict[Key, QueueResource] = {}
+        self._term: int | None = None
+        """The term of leadership that the memory is of."""
         self._beat = time.monotonic()
 
     # --- what wakes it
@@ -105,7 +110,6 @@ class Loop:
     async def run(self) -> None:
         """Make rounds for ever."""
         due = time.monotonic()
-        acted = False
         try:
             while True:
                 self._beat = time.monotonic()
@@ -114,9 +118,8 @@ class Loop:
                         await self._wake.wait()
                         await asyncio.sleep(GATHER_SECONDS)
                 acting = self._leader.acting() and self._cache.synced
-                if acting and not acted:
-                    self._forget()
-                acted = acting
+                if acting:
+                    self._begin_term(self._leader.term)
                 sweep = time.monotonic() >= due
                 if sweep:
                     due = time.monotonic() + SWEEP_SECONDS
@@ -126,11 +129,14 @@ class Loop:
                 else:
                     self._dirty.clear()
         finally:
-            for task in [*self._errands.values(), *([self._caretaker] if self._caretaker else [])]:
+            for task in [*self._errands.values(), *self._told, *([self._caretaker] if self._caretaker else [])]:
                 task.cancel()
 
-    def _forget(self) -> None:
-        """A new term begins with no memory: others have acted since."""
+    def _begin_term(self, term: int) -> None:
+        """A new term begins with no memory: others have acted since. A late renewal begins none."""
+        if term == self._term:
+            return
+        self._term = term
         self._queues.clear()
         self._pools.clear()
         self._to_purge.clear()
@@ -262,8 +268,44 @@ class Loop:
         return seconds >= memory.retry_at
 
     def _send(self, subject: Subject, errand: Errand) -> None:
-        if errand.plan:
-            self._errands[subject] = asyncio.create_task(self._run_errand(subject, errand))
+        """Start to carry a plan out. What only tells goes its own way: nothing waits until it is written."""
+        doing: list[Action] = []
+        for action in errand.plan:
+            match action:
+                case PatchStatus():
+                    self._tell(subject, replace(errand, plan=[action]))
+                case Note():
+                    self._keep(self._applier.tell(action))
+                case _:
+                    doing.append(action)
+        if doing:
+            task = asyncio.create_task(self._run_errand(subject, replace(errand, plan=doing)))
+            self._errands[subject] = task
+
+    def _tell(self, subject: Subject, errand: Errand) -> None:
+        """Write a status, unless an older one is under way: then the next round finds it still to be written."""
+        if subject not in self._telling:
+            self._telling.add(subject)
+            self._keep(self._write_status(subject, errand))
+
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._told.add(task)
+        task.add_done_callback(self._told.discard)
+
+    async def _write_status(self, subject: Subject, errand: Errand) -> None:
+        try:
+            await self._applier.carry_out(errand, time.monotonic)
+        except NotActing:
+            pass
+        except (KubeError, InspectionError) as error:
+            errand.memory.status.retry_at = time.monotonic() + LAST_RETRY_SECONDS
+            log.info("%s %s: its status could not be written: %s", subject.kind, subject.key, error)
+        except Exception:
+            errand.memory.status.retry_at = time.monotonic() + REFUSED_RETRY_SECONDS
+            log.exception("%s %s: its status could not be written", subject.kind, subject.key)
+        finally:
+            self._telling.discard(subject)
 
     async def _run_errand(self, subject: Subject, errand: Errand) -> None:
         memory = errand.memory

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from jobfleet.inspection import QueueAddress
-from jobfleet_operator import handlers, names, records
+from jobfleet_operator import explain, handlers, names, records
 from jobfleet_operator.adapters.kube import Kube, KubeError
 from jobfleet_operator.adapters.redis import Redises
 from jobfleet_operator.addresses import RedisUrls
@@ -158,15 +158,19 @@ class Operator:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the operator; returns the exit status."""
+    """Run the operator, or explain a pool; returns the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["explain"]:
+        return explain.main(given[1:])
     parser = argparse.ArgumentParser(
         prog="jobfleet-operator",
         description="The jobfleet operator: brings worker pools to the size that their queues ask for. "
-        "It takes its settings from the environment.",
+        "It takes its settings from the environment. `jobfleet-operator explain workerpool/NAME` says why a pool "
+        "has its size.",
         epilog="\n".join(f"{variable(name)}: {field.description}" for name, field in Settings.model_fields.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.parse_args(arguments)
+    parser.parse_args(given)
     try:
         settings = Settings.from_env(os.environ)
     except SettingsError as error:

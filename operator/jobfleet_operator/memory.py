@@ -39,15 +39,14 @@ class Flow(NamedTuple):
     """Attempts that the mean is of."""
 
 
-NOTHING_MEASURED = Flow()
-
-
 @dataclass(slots=True)
 class StatusMemory:
     """The status that was written last, and when."""
 
     written: Manifest | None = None
     written_at: float = 0.0
+    retry_at: float = 0.0
+    """Not written before this time, after a failure."""
 
 
 @dataclass(slots=True)
@@ -67,6 +66,8 @@ class PoolMemory:
     """Generation of the Deployment after the operator's last write to it."""
     strangers: set[str] = field(default_factory=set)
     """Pods that workers name and the watch does not show, looked up and left alone."""
+    mark: tuple[int, str, str] | None = None
+    """Generation and connection, and the fingerprint of the Deployment that they make: it is not made each second."""
     refusal: str = ""
     """Why the API server refused the Deployment; "" when it did not."""
     said: str = ""
@@ -88,13 +89,12 @@ class QueueMemory:
     completions: deque[tuple[float, int]] = field(default_factory=deque)
     """Recent (seconds, completed so far), for the rate."""
     samples: deque[Sample] = field(default_factory=deque)
-    flow: Flow = NOTHING_MEASURED
     failures: int = 0
     retry_at: float = 0.0
     status: StatusMemory = field(default_factory=StatusMemory)
 
     def measure(self, now: Sample) -> None:
-        """Note the counters, and take `flow` from those of the last minute."""
+        """Note the counters of this moment."""
         recent = self.samples
         if recent and now.finished < recent[-1].finished:
             recent.clear()
@@ -103,10 +103,16 @@ class QueueMemory:
         recent.append(now)
         while now.seconds - recent[0].seconds > FLOW_WINDOW_SECONDS:
             recent.popleft()
-        finished, busy = now.finished - recent[0].finished, now.busy_ms - recent[0].busy_ms
+
+    def flow(self) -> Flow:
+        """What went through in the last minute; run times of all that ever ended when nothing did since."""
+        if not self.samples:
+            return Flow()
+        first, last = self.samples[0], self.samples[-1]
+        finished, busy = last.finished - first.finished, last.busy_ms - first.busy_ms
         if not finished:
-            finished, busy = now.finished, now.busy_ms
-        self.flow = Flow(self._arrivals(), round(busy / finished) if finished else None, finished)
+            finished, busy = last.finished, last.busy_ms
+        return Flow(self._arrivals(), round(busy / finished) if finished else None, finished)
 
     def _arrivals(self) -> int:
         """Arrivals a minute, without bursts."""

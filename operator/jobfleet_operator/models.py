@@ -210,6 +210,31 @@ class ScaleDown(Part):
     )
 
 
+class CalendarFloor(Part):
+    """A time at which the pool has at least so many workers, whatever its backlog."""
+
+    schedule: str = Field(
+        min_length=9,
+        max_length=100,
+        description="When it begins, as a cron expression of five fields: minute, hour, day, month, weekday.",
+    )
+    time_zone: str = Field(
+        default="UTC", max_length=64, description="Time zone of the schedule, such as Europe/Berlin."
+    )
+    duration_minutes: int = Field(
+        ge=1,
+        le=10_080,
+        description="How long it holds from each beginning, in minutes.",
+        json_schema_extra=remark(remedy="how long the floor holds, in minutes; a week at most"),
+    )
+    min_replicas: int = Field(
+        ge=1,
+        le=10_000,
+        description="Workers that the pool has at least while it holds, up to spec.maxReplicas.",
+        json_schema_extra=remark(remedy="the smallest number of workers while it holds"),
+    )
+
+
 class Scaling(Part):
     """How the size of the pool follows its backlog."""
 
@@ -244,6 +269,11 @@ class Scaling(Part):
         le=50,
         description="Leave the size alone while the backlog per worker is within this many percent of its target.",
         json_schema_extra=remark(remedy="a deviation in percent that is left alone"),
+    )
+    floors: list[CalendarFloor] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Times at which the pool has at least so many workers. Of several the largest counts.",
     )
     scale_up: ScaleUp = Field(default_factory=ScaleUp, description="How eagerly the pool grows.")
     scale_down: ScaleDown = Field(
@@ -472,6 +502,7 @@ class LastDecision(Part):
     service_ms: int | None = Field(default=None, description="Input: mean run time of a job in milliseconds.")
     arrivals_per_minute: int = Field(default=0, description="Input: jobs that came in a minute.")
     oldest_seconds: int = Field(default=0, description="Input: how long the oldest waiting job had waited.")
+    floor: int = Field(default=0, description="Input: the largest of spec.scaling.floors that held.")
 
 
 class WorkerPoolStatus(Part):

@@ -11,11 +11,14 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from jobfleet.inspection import QueueAddress, QueueSnapshot
-from jobfleet_operator import drain, reconcile, report, resources, scaling, status
+from jobfleet_operator import drain, floors, reconcile, report, resources, scaling, status
 from jobfleet_operator.cache import Cache
-from jobfleet_operator.memory import PoolMemory, QueueMemory
+from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory
 from jobfleet_operator.models import LastDecision, WorkerPoolSpec
 from jobfleet_operator.world import Key, Manifest, PoolResource, QueueResource
+
+LOOK_AHEAD_SECONDS = 10
+"""What a Pod may take until it works: so long before a delayed job is due, one worker is wanted."""
 
 Trouble = tuple[str, str]
 """A reason in CamelCase and a sentence."""
@@ -108,12 +111,14 @@ def pool_scene(
     decision, seen_load = None, None
     if pool.spec is not None and (trouble is None or trouble[0] == "RedisUnreachable"):
         paused = frozenset(queue.name for queue in queues if _paused(look, queue))
-        flows = {queue.name: queue_memories[queue].flow for queue in queues if queue in queue_memories}
+        flows = _flows(pool.spec, queues, queue_memories)
         seen_load = reconcile.load(pool.key.name, snapshots, paused, flows)
-        decision = scaling.decide(
-            scaling.Observation(look.seconds, before, seen_load), reconcile.policy(pool.spec), memory.history
-        )
-        _remember(memory, decision, before, seen_load, pool.spec, look)
+        floor, called = floors.highest(pool.spec.scaling.floors, look.now)
+        if floor < 1 and (due := _due_soon(snapshots, paused)):
+            floor, called = 1, due
+        observation = scaling.Observation(look.seconds, before, seen_load, floor, called)
+        decision = scaling.decide(observation, reconcile.policy(pool.spec), memory.history)
+        _remember(memory, decision, observation, pool.spec, look)
     else:
         memory.history = scaling.History()
     return reconcile.PoolScene(
@@ -137,6 +142,9 @@ def pool_trouble(look: Look, pool: PoolResource, queues: list[Key]) -> Trouble |
     """Why a pool cannot be scaled, when that is certain."""
     if pool.spec is None:
         return "InvalidSpec", pool.problem
+    for floor in pool.spec.scaling.floors:
+        if wrong := floors.problem(floor):
+            return "InvalidSpec", wrong
     for queue in queues:
         trouble = queue_trouble(look, queue)
         if trouble is not None:
@@ -147,6 +155,26 @@ def pool_trouble(look: Look, pool: PoolResource, queues: list[Key]) -> Trouble |
             "make a WorkerPool for each"
         )
     return None
+
+
+def _due_soon(snapshots: Mapping[str, QueueSnapshot | None], paused: frozenset[str]) -> str:
+    """Names a delayed job that falls due so soon that a worker should be on its way; "" when none does.
+
+    No seconds in the name: it would be another reason each second.
+    """
+    for name, snapshot in snapshots.items():
+        if snapshot is None or snapshot.next_due_ms is None or name in paused:
+            continue
+        if snapshot.next_due_ms - snapshot.now_ms <= LOOK_AHEAD_SECONDS * 1000:
+            return f"a delayed job of {name} that is due within {LOOK_AHEAD_SECONDS} s"
+    return ""
+
+
+def _flows(spec: WorkerPoolSpec, queues: list[Key], memories: Mapping[Key, QueueMemory]) -> dict[str, Flow]:
+    """What goes through the queues, where the pool's policy asks for it."""
+    if spec.scaling.drain_within_seconds is None:
+        return {}
+    return {queue.name: memories[queue].flow() for queue in queues if queue in memories}
 
 
 def _connection(look: Look, queues: list[Key], memories: Mapping[Key, QueueMemory]) -> str | None:
@@ -175,11 +203,11 @@ def _paused(look: Look, queue: Key) -> bool:
 def _remember(
     memory: PoolMemory,
     decision: scaling.Decision,
-    before: int,
-    load: scaling.Load | None,
+    observation: scaling.Observation,
     spec: WorkerPoolSpec,
     look: Look,
 ) -> None:
+    before, load = observation.size, observation.load
     memory.history, memory.goal, memory.limited = decision.history, decision.size, decision.limited
     if not memory.why:
         memory.why = decision.reasons[0]
@@ -207,4 +235,5 @@ def _remember(
         "serviceMs": load.service_ms,
         "arrivalsPerMinute": load.arrivals_per_minute,
         "oldestSeconds": load.oldest_seconds,
+        "floor": observation.floor,
     }

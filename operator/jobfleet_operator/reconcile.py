@@ -17,7 +17,7 @@ from jobfleet_operator.actions import Action
 from jobfleet_operator.drain import Seen
 from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory, StatusMemory
 from jobfleet_operator.models import JobQueueSpec, WorkerPoolSpec
-from jobfleet_operator.world import DeploymentView, Manifest, PodView, PoolResource, QueueResource
+from jobfleet_operator.world import DeploymentView, PodView, PoolResource, QueueResource
 
 SECRET_REFRESH_SECONDS = 300.0
 """Secrets are not watched; one that somebody changed is mended by applying it this often."""
@@ -210,8 +210,8 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
         plan += [actions.SetDeletionCost(pod.identity.key, names.VICTIM_COST) for pod in retreat.mark]
         plan += [actions.SetDeletionCost(pod.identity.key, None) for pod in retreat.unmark]
     # Pods that start before the Secret is up to date would start with the old connection.
-    manifest = scene.connection and resources.deployment(scene.pool, spec, replicas, scene.connection)
-    if manifest and _drifted(scene, seen, manifest):
+    if scene.connection is not None and _drifted(scene, spec, scene.connection, seen):
+        manifest = resources.deployment(scene.pool, spec, replicas, scene.connection)
         plan.append(actions.ApplyDeployment(manifest))
     elif replicas != seen.replicas:
         version = seen.identity.resource_version if replicas < seen.replicas else None
@@ -219,16 +219,23 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
     return plan
 
 
-def _drifted(scene: PoolScene, seen: DeploymentView, manifest: Manifest) -> bool:
+def _drifted(scene: PoolScene, spec: WorkerPoolSpec, connection: str, seen: DeploymentView) -> bool:
     """Whether the Deployment is not, or may not be, as the operator left it."""
-    meta = manifest["metadata"]
     return (
-        seen.applied != meta["annotations"][names.APPLIED_ANNOTATION]
+        seen.applied != _mark(scene, spec, connection)
         or seen.owner_uid != scene.pool.identity.uid
-        or any(seen.labels.get(key) != value for key, value in meta["labels"].items())
+        or any(seen.labels.get(key) != value for key, value in resources.pool_labels(scene.pool.key.name).items())
         or scene.memory.generation is None
         or seen.identity.generation > scene.memory.generation
     )
+
+
+def _mark(scene: PoolScene, spec: WorkerPoolSpec, connection: str) -> str:
+    """The fingerprint that the Deployment should carry; made anew when the pool or its connection changed."""
+    memory, generation = scene.memory, scene.pool.identity.generation
+    if memory.mark is None or memory.mark[:2] != (generation, connection):
+        memory.mark = (generation, connection, resources.mark(scene.pool, spec, connection))
+    return memory.mark[2]
 
 
 def _unseen(scene: PoolScene) -> set[str]:
@@ -319,7 +326,7 @@ def _status(
     scene: QueueScene | PoolScene,
 ) -> list[Action]:
     """The status, if it is worth a write."""
-    if said is None:
+    if said is None or scene.seconds < memory.retry_at:
         return []
     after = said.model_dump(by_alias=True, exclude_none=True)
     age = status.FRESH_SECONDS if memory.written is None else scene.seconds - memory.written_at

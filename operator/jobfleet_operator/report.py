@@ -60,6 +60,8 @@ def queue_status(facts: QueueFacts, now: datetime) -> JobQueueStatus | None:
     ready = Finding(status.READY, "True", reason, message)
     live = {worker.id for worker in snapshot.workers if worker.lease_ms >= 0}
     oldest = snapshot.oldest_waiting_ms
+    if oldest is not None:
+        oldest += _behind_ms(snapshot, now)
     return JobQueueStatus(
         observed_generation=generation,
         health=health,
@@ -72,6 +74,16 @@ def queue_status(facts: QueueFacts, now: datetime) -> JobQueueStatus | None:
         workers=f"{len(live)}/{sum(server.goal for server in facts.servers)}",
         conditions=status.conditions(before.get("conditions", []), [ready], generation=generation, now=now),
     )
+
+
+SKEW_SECONDS = 2.0
+"""Clocks that differ by less are taken for the same: the times in a status must not tremble."""
+
+
+def _behind_ms(snapshot: QueueSnapshot, now: datetime) -> int:
+    """By how much Redis' clock is behind the operator's: `kubectl` counts ages by clocks like the latter."""
+    behind = round(now.timestamp() * 1000) - snapshot.now_ms
+    return behind if abs(behind) > SKEW_SECONDS * 1000 else 0
 
 
 def queue_health(facts: QueueFacts) -> tuple[str, str, str]:

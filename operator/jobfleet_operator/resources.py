@@ -110,6 +110,12 @@ def deployment(pool: PoolResource, spec: WorkerPoolSpec, replicas: int, connecte
     return manifest
 
 
+def mark(pool: PoolResource, spec: WorkerPoolSpec, connected: str) -> str:
+    """The fingerprint that the Deployment of a pool should carry, whatever its replicas."""
+    found: str = deployment(pool, spec, 0, connected)["metadata"]["annotations"][names.APPLIED_ANNOTATION]
+    return found
+
+
 def fingerprint(manifest: Mapping[str, Any]) -> str:
     """A short name for the content of a manifest; equal content, equal name."""
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))

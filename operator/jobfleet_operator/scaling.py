@@ -95,6 +95,10 @@ class Observation:
     """The size that was wanted until now."""
     load: Load | None
     """None: nobody knows, because Redis did not answer or a queue is missing."""
+    floor: int = 0
+    """The size that the calendar asks for at this time, at least."""
+    floor_name: str = ""
+    """How to call that floor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,9 @@ def decide(observation: Observation, policy: Policy, history: History) -> Decisi
 
     aged = _aged(observation.load, size, now, policy, history)
     wanted, reasons, limited = _want(observation.load, size, policy, aged)
+    if wanted < observation.floor and wanted < policy.max_workers:
+        wanted = min(observation.floor, policy.max_workers)
+        reasons.insert(0, f"raised to {wanted} by {observation.floor_name or 'the calendar'}")
     if aged > size and wanted > size:
         history = replace(history, aged_at=now)
     history = _remember(history, now, wanted, policy)

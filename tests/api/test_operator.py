@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 
 from api.conftest import Operators
@@ -123,3 +124,33 @@ async def test_it_runs_under_a_uid_that_has_no_name(shop: Shop, operators: Opera
     shop.apply(queue_manifest(), pool_manifest(minReplicas=1))
     await until("the Deployment is there", lambda: shop.replicas() == 1 or not operator.alive)
     assert operator.alive, operator.log.read_text()
+
+
+async def test_a_pool_can_be_explained(
+    shop: Shop, operators: Operators, redis_url: str, api_server: Path, tmp_path: Path
+) -> None:
+    operators()
+    shop.apply(queue_manifest(), pool_manifest())
+    await until("the Deployment is there", lambda: shop.replicas() == 0)
+    await enqueue(shop, redis_url, 60)
+    await until("it is decided", lambda: shop.get("workerpool", "photos")["status"].get("lastDecision"))
+    command = [sys.executable, "-m", "jobfleet_operator", "explain", "wp/photos", "-n", shop.namespace]
+    asked = start("explain", command, tmp_path, {"KUBECONFIG": str(api_server)})
+    await until("it answers", lambda: not asked.alive)
+    assert asked.said("from 0 to 3 workers, because\n  backlog 60 at 20 a worker asks for 3"), asked.log.read_text()
+    assert asked.said("Replayed: these inputs ask for 3 workers, as was decided.")
+
+
+async def test_a_pool_that_recommends_is_decided_about_and_left_alone(
+    shop: Shop, operators: Operators, redis_url: str
+) -> None:
+    operators()
+    shop.apply(queue_manifest(), pool_manifest(mode="Recommend", minReplicas=1))
+    await until("the Deployment has its minimum", lambda: shop.replicas() == 1)
+    await enqueue(shop, redis_url, 100)
+    events = await until("the size is told", lambda: shop.events("Recommended"))
+    assert "from 1 to 5 workers: backlog 100 at 20 a worker asks for 5" in events
+    await until("the status says how", lambda: ready(shop) == "True Recommending")
+    shop.kubectl("scale", "deployment", "photos", "--replicas=2")
+    await until("the status sees it", lambda: shop.get("workerpool", "photos")["status"]["replicas"] == 2)
+    assert shop.replicas() == 2, "the size is the user's"

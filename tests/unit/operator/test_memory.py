@@ -10,7 +10,7 @@ def after(*counters: tuple[int, int, int]) -> Flow:
     memory = QueueMemory()
     for second, (arrived, finished, busy_ms) in enumerate(counters):
         memory.measure(Sample(float(second), arrived, finished, busy_ms))
-    return memory.flow
+    return memory.flow()
 
 
 def test_a_steady_flow_is_measured() -> None:

@@ -110,3 +110,12 @@ def test_workers_are_shown_as_live_over_wanted() -> None:
     said = report.queue_status(QueueFacts(queue(), seen, None, [Server(4, limited=False)], "0/s"), NOW)
     assert said is not None
     assert said.workers == "2/4"
+
+
+@pytest.mark.parametrize(("behind", "shown"), [(1.5, "2026-01-01T11:59:28Z"), (3600, "2026-01-01T11:59:30Z")])
+def test_the_age_of_the_oldest_job_is_right_when_the_clock_of_redis_is_not(behind: float, shown: str) -> None:
+    redis_ms = round((NOW.timestamp() - behind) * 1000)
+    seen = snapshot(worker("a"), waiting=1, now_ms=redis_ms, oldest_waiting_ms=redis_ms - 30_000)
+    said = report.queue_status(QueueFacts(queue(), seen, None, [], "0/s"), NOW)
+    assert said is not None
+    assert said.oldest_job_time == shown

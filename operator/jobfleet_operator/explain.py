@@ -1,0 +1,148 @@
+"""`jobfleet-operator explain workerpool/NAME`: why a pool has its size, replayed and in words.
+
+What the operator decided last stands in `status.lastDecision` with its inputs. Here the same function
+decides on them once more, so that the answer is checked and not repeated, and once with the spec as it
+is now, so that the effect of an edit shows.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+
+from pydantic import ValidationError
+
+from jobfleet_operator import names, reconcile, scaling
+from jobfleet_operator.adapters.kube import Kube, KubeError
+from jobfleet_operator.models import LastDecision, WorkerPoolSpec
+from jobfleet_operator.world import Key, Manifest, PoolResource, read_pool
+
+KINDS = {"workerpool", "workerpools", "wp", f"{names.WORKER_POOLS}.{names.GROUP}", f"workerpool.{names.GROUP}"}
+
+
+def words(body: Manifest) -> str:
+    """The explanation of one WorkerPool, from its manifest as `kubectl get -o json` prints it."""
+    pool = read_pool(body)
+    lines = [*_standing(pool), ""]
+    try:
+        decision = LastDecision.model_validate(pool.status.get("lastDecision"))
+    except ValidationError:
+        lines.append("No decision has changed its size yet.")
+    else:
+        lines += [*_decided(decision), "", *_replayed(decision, pool.spec)]
+    told = [f"  {one['type']}: {one['status']} ({one['reason']}): {one['message']}" for one in _conditions(pool)]
+    return "\n".join([*lines, "", "Conditions:", *(told or ["  none yet: the operator has not seen it"])])
+
+
+def _conditions(pool: PoolResource) -> list[Manifest]:
+    found: list[Manifest] = pool.status.get("conditions") or []
+    return found
+
+
+def _standing(pool: PoolResource) -> list[str]:
+    status = pool.status
+    limits = f" (from {pool.spec.min_replicas} to {pool.spec.max_replicas})" if pool.spec else ""
+    first = (
+        f"WorkerPool {pool.key}: {status.get('desiredReplicas', 0)} workers wanted{limits}, "
+        f"{status.get('replicas', 0)} exist, {status.get('readyReplicas', 0)} ready, "
+        f"{status.get('busyWorkers', 0)} busy."
+    )
+    if pool.spec is not None and pool.spec.mode == "Recommend":
+        return [first, "spec.mode is Recommend: the size is told and not set."]
+    return [first]
+
+
+def _decided(decision: LastDecision) -> list[str]:
+    told = [
+        (
+            f"Last decision: number {decision.number} of term {decision.term}, {decision.time}: "
+            f"from {decision.from_replicas} to {decision.to_replicas} workers, because"
+        ),
+        *(f"  {reason}" for reason in decision.reasons),
+        "Decided on:",
+        (
+            f"  backlog {decision.backlog}: {decision.waiting} waiting, {decision.backlog - decision.waiting} running; "
+            f"{decision.busy_slots} of them on this pool's workers, {decision.concurrency} slots each"
+        ),
+        f"  backlogPerWorker {decision.backlog_per_worker}, tolerancePercent {decision.tolerance_percent}",
+    ]
+    if decision.drain_within_seconds is not None:
+        run = "not measured" if decision.service_ms is None else f"{decision.service_ms / 1000:.1f} s each"
+        arrivals = f"{decision.arrivals_per_minute} new ones a minute"
+        told.append(f"  drainWithinSeconds {decision.drain_within_seconds}: run time {run}, {arrivals}")
+    if decision.max_age_seconds is not None:
+        told.append(f"  maxAgeSeconds {decision.max_age_seconds}: the oldest waited {decision.oldest_seconds} s")
+    if decision.floor:
+        told.append(f"  a floor of {decision.floor} by the calendar")
+    return told
+
+
+def _replayed(decision: LastDecision, spec: WorkerPoolSpec | None) -> list[str]:
+    then = scaling.Policy(
+        min_workers=decision.min_replicas,
+        max_workers=decision.max_replicas,
+        concurrency=decision.concurrency,
+        backlog_per_worker=decision.backlog_per_worker,
+        drain_within_seconds=decision.drain_within_seconds,
+        max_age_seconds=decision.max_age_seconds,
+        tolerance_percent=decision.tolerance_percent,
+    )
+    wanted = _wanted(decision, then)
+    if wanted == decision.to_replicas:
+        told = [f"Replayed: these inputs ask for {wanted} workers, as was decided."]
+    else:
+        told = [
+            (
+                f"Replayed: these inputs alone ask for {wanted} workers; "
+                f"windows and steps of spec.scaling made it {decision.to_replicas}."
+            )
+        ]
+    if spec is not None and (now := _wanted(decision, reconcile.policy(spec))) != wanted:
+        told.append(f"With the spec as it is now they would ask for {now}.")
+    return told
+
+
+def _wanted(decision: LastDecision, policy: scaling.Policy) -> int:
+    load = scaling.Load(
+        backlog=decision.backlog,
+        busy_slots=decision.busy_slots,
+        waiting=decision.waiting,
+        service_ms=decision.service_ms,
+        arrivals_per_minute=decision.arrivals_per_minute,
+        oldest_seconds=decision.oldest_seconds,
+    )
+    observation = scaling.Observation(0.0, decision.from_replicas, load, decision.floor)
+    return scaling.decide(observation, policy, scaling.History()).wanted
+
+
+def main(arguments: list[str]) -> int:
+    """Explain a pool of the cluster, or one whose manifest comes from standard input; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="jobfleet-operator explain",
+        description="Say why a WorkerPool has its size: the last decision, its inputs, and what they ask for.",
+        epilog="`kubectl get workerpool NAME -o json | jobfleet-operator explain -` needs no access of its own.",
+    )
+    parser.add_argument("subject", metavar="workerpool/NAME", help="the pool; - reads its manifest as JSON")
+    parser.add_argument("-n", "--namespace", default="default", help="its namespace (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    kind, slash, name = options.subject.rpartition("/")
+    if slash and kind.lower() not in KINDS:
+        parser.error(f"{kind} cannot be explained, a WorkerPool can: workerpool/{name}")
+    try:
+        body = json.load(sys.stdin) if name == "-" else asyncio.run(_fetched(Key(options.namespace, name)))
+        if body.get("kind") != names.WORKER_POOL:
+            parser.error(f"this is no WorkerPool but {body.get('kind')!r}")
+        sys.stdout.write(f"{words(body)}\n")
+    except (KubeError, ValueError) as error:
+        sys.stderr.write(f"jobfleet-operator explain: {error}\n")
+        return 1
+    return 0
+
+
+async def _fetched(key: Key) -> Manifest:
+    kube = Kube()
+    await kube.open()
+    try:
+        return await kube.get(names.API_VERSION, key, names.WORKER_POOLS)
+    finally:
+        await kube.close()

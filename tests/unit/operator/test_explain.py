@@ -1,0 +1,69 @@
+"""`jobfleet-operator explain`: the last decision is replayed and worded."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from jobfleet_operator import main
+from jobfleet_operator.explain import words
+from unit.operator.people import meta
+
+DECISION = {
+    "number": 7, "term": 2, "time": "2026-01-01T00:00:00Z", "fromReplicas": 2, "toReplicas": 5,
+    "reasons": ["backlog 100 at 20 a worker asks for 5"], "backlog": 100, "busySlots": 4, "minReplicas": 0,
+    "maxReplicas": 8, "backlogPerWorker": 20, "concurrency": 4, "waiting": 96,
+}  # fmt: skip
+
+
+def body(spec: dict[str, Any] | None = None, **decision: Any) -> dict[str, Any]:
+    template = {"spec": {"containers": [{"name": "main", "image": "a"}]}}
+    status = {"desiredReplicas": 5, "replicas": 5, "readyReplicas": 4, "busyWorkers": 1}
+    return {
+        "kind": "WorkerPool",
+        "metadata": meta("photos"),
+        "spec": {"queues": ["photos"], "maxReplicas": 8, "concurrency": 4, "template": template} | (spec or {}),
+        "status": status | {"lastDecision": DECISION | decision},
+    }
+
+
+def test_a_decision_is_told_with_its_inputs_and_replayed() -> None:
+    told = words(body())
+    assert "WorkerPool shop/photos: 5 workers wanted (from 0 to 8), 5 exist, 4 ready, 1 busy." in told
+    assert "number 7 of term 2, 2026-01-01T00:00:00Z: from 2 to 5 workers, because\n  backlog 100 at 20" in told
+    assert "backlog 100: 96 waiting, 4 running" in told
+    assert "Replayed: these inputs ask for 5 workers, as was decided." in told
+    assert "With the spec as it is now" not in told
+
+
+def test_what_windows_and_steps_made_of_it_is_told_apart() -> None:
+    told = words(body(fromReplicas=8, toReplicas=6, backlog=0, waiting=0, busySlots=0))
+    assert "these inputs alone ask for 0 workers; windows and steps of spec.scaling made it 6." in told
+
+
+def test_an_edit_of_the_spec_shows_its_effect() -> None:
+    told = words(body({"scaling": {"backlogPerWorker": 50}}))
+    assert "With the spec as it is now they would ask for 2." in told
+
+
+def test_a_pool_without_a_decision_says_so() -> None:
+    told = words(body() | {"status": {}})
+    assert "No decision has changed its size yet." in told
+    assert "none yet: the operator has not seen it" in told
+
+
+def test_the_command_reads_a_manifest_and_refuses_what_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(body())))
+    assert main.main(["explain", "-"]) == 0
+    assert "as was decided" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"kind": "Pod"}'))
+    with pytest.raises(SystemExit):
+        main.main(["explain", "-"])
+    assert "this is no WorkerPool but 'Pod'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main.main(["explain", "jobqueue/photos"])

@@ -1,0 +1,72 @@
+"""One look: what is known is joined, and the size decided."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from jobfleet.inspection import QueueSnapshot
+from jobfleet_operator import observe
+from jobfleet_operator.cache import Cache, Kind
+from jobfleet_operator.memory import PoolMemory, QueueMemory
+from jobfleet_operator.reconcile import PoolScene
+from jobfleet_operator.world import Key
+from unit.operator.people import PHOTOS, meta, snapshot
+
+PLACE = Key("shop", "photos")
+TEMPLATE = {"spec": {"containers": [{"name": "main", "image": "a"}]}}
+URL = "redis://r/0"
+
+
+def looked(seen: QueueSnapshot | None, memory: PoolMemory | None = None, **spec: Any) -> PoolScene:
+    cache = Cache(lambda *_: None)
+    cache.feed(Kind.QUEUES, {"metadata": meta("photos", uid="q"), "spec": spec.pop("queue", {})})
+    body = {"metadata": meta("photos"), "spec": {"queues": ["photos"], "template": TEMPLATE} | spec}
+    cache.feed(Kind.POOLS, body | {"status": spec.pop("status", {})})
+    look = observe.Look(
+        cache=cache, urls={PLACE: URL}, problems={}, snapshots={PHOTOS: seen} if seen else {}, outages={},
+        seconds=100.0, now=datetime(2026, 3, 2, 12, tzinfo=UTC), term=0,
+    )  # fmt: skip
+    queues = {PLACE: QueueMemory("q", secret_url=URL)}
+    return observe.pool_scene(look, cache.pools[PLACE], memory or PoolMemory(), queues)
+
+
+def decided(scene: PoolScene) -> tuple[int, str]:
+    assert scene.decision is not None
+    return scene.decision.size, scene.decision.reasons[0]
+
+
+def test_a_worker_is_on_its_way_before_a_delayed_job_is_due() -> None:
+    due_in = lambda ms: snapshot(delayed=1, now_ms=1000, next_due_ms=1000 + ms)  # noqa: E731
+    assert decided(looked(due_in(60_000)))[0] == 0
+    size, reason = decided(looked(due_in(9_000)))
+    assert (size, reason) == (1, "raised to 1 by a delayed job of photos that is due within 10 s")
+    assert decided(looked(due_in(9_000), queue={"paused": True}))[0] == 0
+
+
+def test_a_floor_of_the_calendar_is_part_of_the_decision_and_of_its_record() -> None:
+    memory = PoolMemory()
+    floor = {"schedule": "0 12 * * *", "durationMinutes": 60, "minReplicas": 3}
+    assert decided(looked(snapshot(), memory, scaling={"floors": [floor]}))[0] == 3
+    assert memory.decision is not None
+    assert (memory.decision["floor"], memory.decision["toReplicas"]) == (3, 3)
+
+
+def test_a_floor_that_cannot_be_understood_is_said_and_the_pool_held() -> None:
+    floor = {"schedule": "every day at 8", "durationMinutes": 60, "minReplicas": 3}
+    scene = looked(snapshot(waiting=500), scaling={"floors": [floor]})
+    assert scene.decision is None
+    assert scene.trouble is not None
+    assert scene.trouble[0] == "InvalidSpec"
+
+
+def test_a_decision_in_the_status_that_cannot_be_read_is_no_obstacle() -> None:
+    memory = PoolMemory()
+    scene = looked(snapshot(), memory, status={"lastDecision": {"number": "seven"}})
+    assert scene.decision is not None
+    assert memory.decision is None
+
+
+def test_without_an_up_to_date_secret_there_is_no_connection() -> None:
+    assert looked(snapshot()).connection is not None
+    assert looked(None).load is None
