@@ -12,8 +12,7 @@ from jobfleet.retry import Backoff
 from jobfleet.states import State
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """What the producer packed; no script of the queue looks into it."""
 
     name: str

@@ -2,6 +2,8 @@
 -- group in turn; within each, first priority first. `again` is 1 where it stopped early, having stepped over too many ids
 -- without a waiting job behind them; `resume` is when a limit lets more through, ms, or 0.
 local SKIPS = 1000
+-- Redis keeps a small hash as a list and searches it from end to end. A value of more than 64 bytes makes a real hash of it.
+local SMALL, WIDE = 16, string.rep('-', 65)
 local taken, bodies, again, resume = {}, {}, 0, 0
 local claimed, expired, changed, holds, skips = {}, {}, {}, {}, 0
 local met = {} -- an id may stand in lines twice, and its record is written at the end
@@ -115,7 +117,12 @@ local function claim()
     shelve_failed(expired)
   end
   if #claimed > 0 then
-    redis.call('HSET', active, unpack(holds))
+    if #claimed > SMALL then
+      redis.call('HSET', active, WIDE, WIDE, unpack(holds))
+      redis.call('HDEL', active, WIDE)
+    else
+      redis.call('HSET', active, unpack(holds))
+    end
     redis.call('HINCRBY', counters, 'waiting', -#claimed)
     redis.call('HINCRBY', counters, 'active', #claimed)
     tell('claim', claimed)

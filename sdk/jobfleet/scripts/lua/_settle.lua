@@ -9,7 +9,7 @@ local function settle()
   local records = redis.call('HMGET', jobs, unpack(ids))
   local cancels = redis.call('SCARD', cancelling) > 0
   local watched = redis.call('SCARD', awaited) > 0
-  local changed, seen, busy_ms, outputs = {}, {}, 0, {}
+  local changed, seen, busy_ms, outputs, now_bytes = {}, {}, 0, {}, time_bytes(now)
   local done, retried, returned, dropped, dead, called_off = {}, {}, {}, {}, {}, {}
   for n, id in ipairs(ids) do
     local _, number, verdict, delay, place = unpack(outcomes[n])
@@ -20,12 +20,11 @@ local function settle()
     else
       seen[id] = true
       gone[#gone + 1] = id
-      local _, priority, attempt, failures, lost, enqueued, _, started = unpack_header(record)
       local extension = extension_of(record)
-      local state, since = WAITING, now
+      local state, since, failed_now = WAITING, now, false
       if cancels and redis.call('SREM', cancelling, id) == 1 and verdict ~= 'complete' then verdict = 'cancel' end
       if extension and extension.g then group_leave(extension.g) end
-      if verdict == 'complete' or verdict == 'retry' or verdict == 'fail' then busy_ms = busy_ms + math.max(0, now - started) end
+      if verdict == 'complete' or verdict == 'retry' or verdict == 'fail' then busy_ms = busy_ms + math.max(0, now - started_of(record)) end
       if verdict == 'complete' then
         state = COMPLETED
         if setting.keep_completed > 0 then
@@ -36,7 +35,7 @@ local function settle()
         end
       elseif verdict == 'fail' or verdict == 'retry' then
         if bytes ~= '' then keep_failure(id, bytes) end
-        failures = math.min(failures + 1, 255)
+        failed_now = true
         if verdict == 'fail' then
           state = FAILED
           dead[#dead + 1] = id
@@ -61,13 +60,19 @@ local function settle()
         else
           returned[#returned + 1] = id
           local put = (verdict == 'retry' or verdict == 'snooze') and put_last or put_first
-          put(id, priority, extension)
+          put(id, string.byte(record, 2), extension)
         end
       elseif extension or watched then
         ended(id, extension, channel)
       end
       changed[#changed + 1] = id
-      changed[#changed + 1] = with_header(record, state, priority, attempt, failures, lost, enqueued, since, started)
+      if failed_now then
+        local _, priority, attempt, failures, lost, enqueued, _, started = unpack_header(record)
+        failures = math.min(failures + 1, 255)
+        changed[#changed + 1] = with_header(record, state, priority, attempt, failures, lost, enqueued, since, started)
+      else
+        changed[#changed + 1] = in_state(record, state, since == now and now_bytes or time_bytes(since))
+      end
     end
   end
   if #gone == 0 then return end

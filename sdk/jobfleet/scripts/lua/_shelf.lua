@@ -3,10 +3,9 @@
 local function forget(ids)
   if #ids == 0 then return end
   redis.call('HDEL', jobs, unpack(ids))
-  redis.call('HDEL', results, unpack(ids))
-  redis.call('HDEL', errors, unpack(ids))
-  redis.call('HDEL', progress, unpack(ids))
-  redis.call('HDEL', logs, unpack(ids))
+  for _, key in ipairs({results, errors, progress, logs}) do
+    if redis.call('EXISTS', key) == 1 then redis.call('HDEL', key, unpack(ids)) end
+  end
 end
 
 local function shelve(shelf, ids, keep, keep_seconds)
