@@ -75,7 +75,7 @@ class Grant:
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_heads = msgspec.msgpack.Decoder(list[tuple[str, int, int, int, int]]).decode
+_decode_heads = msgspec.msgpack.Decoder(list[Any]).decode
 
 
 def _sealed(queue: str, outcome: Outcome, seal: Seal) -> Outcome:
@@ -103,13 +103,13 @@ def settle_and_claim(
         outcomes = [_sealed(queue, outcome, seal) for outcome in outcomes]
     args: list[Argument] = [worker, want, lease_ms, keys.ends, EXPIRED, b""]
     if outcomes:
-        rows = []
+        flat: list[str | int] = []
         for outcome in outcomes:
             if outcome.data:
                 args.append(outcome.data)
             place = len(args) - 6 if outcome.data else 0
-            rows.append((outcome.id, outcome.attempt, outcome.verdict, outcome.delay_ms, place))
-        args[5] = _encode(rows)
+            flat += (outcome.id, outcome.attempt, outcome.verdict, outcome.delay_ms, place)
+        args[5] = _encode(flat)
 
     def opened(job_id: str, body: bytes) -> bytes:
         if body[:1] != MARK_BYTE:
@@ -121,9 +121,12 @@ def settle_and_claim(
 
     def parse(raw: list[Any]) -> Grant:
         now, due, hold, again, resume, refused, heads, bodies = raw
+        head = iter(_decode_heads(heads))
         jobs = [
-            ClaimedJob(queue, *head, opened(head[0], body))
-            for head, body in zip(_decode_heads(heads), bodies, strict=True)
+            ClaimedJob(queue, job_id, attempt, failures, lost, enqueued, opened(job_id, body))
+            for body, job_id, attempt, failures, lost, enqueued in zip(
+                bodies, head, head, head, head, head, strict=True
+            )
         ]
         return Grant(now, due, Hold(hold), again == 1, resume, tuple(r.decode() for r in refused), jobs)
 

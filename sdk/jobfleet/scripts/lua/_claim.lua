@@ -15,23 +15,25 @@ local function accept(id, record)
     return nil
   end
   met[id] = true
-  local _, priority, attempt, failures, lost, enqueued, since, started = unpack_header(record)
   local extension = extension_of(record)
-  changed[#changed + 1] = id
-  if extension and extension.x and since + extension.x < now then
+  local n = #changed
+  changed[n + 1] = id
+  if extension and extension.x and since_of(record) + extension.x < now then
     expired[#expired + 1] = id
     keep_failure(id, expired_error)
-    changed[#changed + 1] = with_header(record, FAILED, priority, attempt, failures, lost, enqueued, now, started)
+    changed[n + 2] = in_state(record, FAILED, now_bytes)
     ended(id, extension, channel)
     return nil
   end
+  local priority, attempt, failures, lost, enqueued = struct.unpack('>BI3BBI6', record, 2)
+  local rest = string.sub(record, BODY_AT)
   attempt = attempt + 1
-  changed[#changed + 1] = with_header(record, ACTIVE, priority, attempt, failures, lost, enqueued, now, now)
-  claimed[#claimed + 1] = id
-  holds[#holds + 1] = id
-  holds[#holds + 1] = attempt
-  taken[#taken + 1] = {id, attempt, failures, lost, enqueued}
-  bodies[#bodies + 1] = body_of(record)
+  changed[n + 2] = struct.pack(HEADER, ACTIVE, priority, attempt, failures, lost, enqueued, now, now) .. rest
+  local k = #claimed
+  claimed[k + 1], bodies[k + 1] = id, extension and body_of(record) or rest
+  holds[2 * k + 1], holds[2 * k + 2] = id, attempt
+  k = 5 * k
+  taken[k + 1], taken[k + 2], taken[k + 3], taken[k + 4], taken[k + 5] = id, attempt, failures, lost, enqueued
   return extension
 end
 

@@ -25,6 +25,10 @@ local function time_bytes(ms)
   return struct.pack('>I6', ms)
 end
 
+local function since_of(record)
+  return struct.unpack('>I6', record, 14)
+end
+
 local function started_of(record)
   return struct.unpack('>I6', record, 20)
 end

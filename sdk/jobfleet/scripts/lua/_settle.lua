@@ -4,17 +4,17 @@ local refused, gone = {}, {}
 local function settle()
   if #outcomes == 0 then return end
   local ids = {}
-  for n = 1, #outcomes do ids[n] = outcomes[n][1] end
+  for i = 1, #outcomes, 5 do ids[#ids + 1] = outcomes[i] end
   local attempts = redis.call('HMGET', active, unpack(ids))
   local records = redis.call('HMGET', jobs, unpack(ids))
   local cancels = redis.call('SCARD', cancelling) > 0
   local watched = redis.call('SCARD', awaited) > 0
-  local changed, seen, busy_ms, outputs, now_bytes = {}, {}, 0, {}, time_bytes(now)
+  local changed, seen, busy_ms, outputs = {}, {}, 0, {}
   local done, retried, returned, dropped, dead, called_off = {}, {}, {}, {}, {}, {}
   for n, id in ipairs(ids) do
-    local _, number, verdict, delay, place = unpack(outcomes[n])
+    local i, record = 5 * n - 4, records[n]
+    local number, verdict, delay, place = outcomes[i + 1], outcomes[i + 2], outcomes[i + 3], outcomes[i + 4]
     local bytes = place > 0 and ARGV[BYTES + place] or ''
-    local record = records[n]
     if tonumber(attempts[n] or -1) ~= number or not record or seen[id] then
       refused[#refused + 1] = id
     else

@@ -8,18 +8,19 @@
 -- ARGV[3] lease        ms that the worker's lease lasts from now
 -- ARGV[4] channel      where the end of a job is told to those who wait for it
 -- ARGV[5] error        bytes kept with a job that waited too long
--- ARGV[6] outcomes     empty, or MessagePack, an array of arrays: id, attempt, verdict (complete | retry | fail | return |
+-- ARGV[6] outcomes     empty, or a MessagePack array, five an outcome: id, attempt, verdict (complete | retry | fail | return |
 --                      snooze | limit | cancel), delay in ms (retry, snooze: until the next attempt; limit: for how long
 --                      nothing is handed out), and which of the bytes belong to it, from 1, or 0
 -- ARGV[7..] bytes      complete: result; retry, fail: failure
 -- returns {now ms, next due ms or 0, hold (0 | 1 paused | 2 draining), again (1: more may be had at once),
 --          resume ms at which a limit lets more through or 0, {refused id, ...},
---          MessagePack of {{id, attempt, failures, lost, enqueued ms}, ...}, {body, ...}}
+--          MessagePack array, five a job: id, attempt, failures, lost, enqueued ms, {body, ...}}
 --@include _record
 --@include _queue
 local active = KEYS[40]
 local worker, want, lease, channel, expired_error = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local BYTES = 6
+local now_bytes = time_bytes(now)
 local outcomes = ARGV[6] ~= '' and cmsgpack.unpack(ARGV[6]) or {}
 --@include _wake
 --@include _group
