@@ -247,11 +247,11 @@ def decode(encoded: str) -> str:
     return b64decode(encoded).decode()
 
 
-async def enqueue(shop: Shop, redis_url: str, jobs: int, seconds: float = 0.0) -> None:
+async def enqueue(shop: Shop, redis_url: str, jobs: int, seconds: float = 0.0, delay: float = 0.0) -> None:
     """Put jobs into the queue `photos` of the shop, as a producer does."""
     fleet = Fleet(redis_url, realm=shop.namespace)
     try:
-        await fleet.send("photos", [("nap", {"seconds": seconds}, JobOptions(attempts=1))] * jobs)
+        await fleet.send("photos", [("nap", {"seconds": seconds}, JobOptions(attempts=1, delay=delay))] * jobs)
     finally:
         await fleet.close()
 

@@ -80,7 +80,8 @@ async def test_a_restarted_operator_changes_nothing(shop: Shop, operators: Opera
     generation = shop.get("deployment", "photos")["metadata"]["generation"]
     second = operators("second")
     await until("the next one acts", lambda: second.said("this replica acts now"), 40)
-    await until("it has looked at the Deployment", lambda: second.said("Deployment"))
+    await enqueue(shop, redis_url, 1, delay=3600)
+    await until("it has made a round", lambda: shop.get("jobqueue", "photos")["status"].get("delayed") == 1)
     after = shop.get("deployment", "photos")
     assert (after["spec"]["replicas"], after["metadata"]["generation"]) == (5, generation)
 
