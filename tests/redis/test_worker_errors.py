@@ -157,3 +157,49 @@ async def test_jobs_that_were_limited_are_waiting_meanwhile(fleet: Fleet) -> Non
             return view is not None and view.state is State.WAITING and view.attempt == 1
 
         await until(back)
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("place", ["loop", "thread"])
+@pytest.mark.parametrize(
+    ("error", "message"), [(OSError("no file \udcff"), "no file ?"), (Mute(), "(its text cannot be had: RuntimeError)")]
+)
+async def test_an_error_that_has_no_plain_text_fails_its_job_all_the_same(
+    fleet: Fleet, error: Exception, message: str, place: Any
+) -> None:
+    @fleet.job(queue=QUEUE, attempts=1, run_in=None if place == "thread" else "loop")
+    def explode() -> None:
+        raise error
+
+    async with working(fleet, concurrency=1):
+        views = [await ended(fleet, await explode.enqueue()) for _ in range(2)]
+    assert [view.error.message for view in views if view.error] == [message, message]
+
+
+class Shy:
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+Shy.__module__ = "pydantic.networks"  # of those types whose text is their form in bytes
+
+
+@pytest.mark.parametrize("result", [object(), Shy(), {1: {2: {3, object()}}}])
+async def test_a_result_that_cannot_be_stored_fails_its_job_wherever_it_ran(fleet: Fleet, result: object) -> None:
+    @fleet.job(queue=QUEUE, attempts=1)
+    def in_thread() -> object:
+        return result
+
+    @fleet.job(queue=QUEUE, attempts=1)
+    async def on_loop() -> object:
+        return result
+
+    async with working(fleet, concurrency=1):
+        for job in (in_thread, on_loop):
+            view = await ended(fleet, await job.enqueue())
+            assert view.error is not None
+            assert view.error.kind == "bad result"

@@ -16,7 +16,7 @@ import pytest
 
 from fixtures import process_jobs
 from fixtures.workers import QUEUE, ended, in_state, until, until_true, working
-from jobfleet import ConfigurationError, Fleet, State
+from jobfleet import ConfigurationError, Fleet, State, WorkerSettings
 
 TESTS = Path(__file__).parents[1]
 
@@ -182,6 +182,16 @@ def test_a_function_that_no_process_can_import_is_refused() -> None:
 
         @fleet.job(queue=QUEUE, run_in="process")
         def inner() -> None: ...
+
+
+async def test_a_worker_that_is_torn_down_in_the_middle_ends_its_processes(fleet: Fleet, tmp_path: Path) -> None:
+    running = asyncio.create_task(fleet.worker(WorkerSettings(queues=(QUEUE,))).run())
+    await process_jobs.busy.enqueue(str(tmp_path))
+    pid = await pid_in(tmp_path)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not runs(pid)
 
 
 async def test_nothing_is_left_running_when_a_worker_has_ended(fleet: Fleet) -> None:

@@ -112,7 +112,7 @@ class Child:
         except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - the job's failure
             rules, home = (handler.rules, handler.home) if handler else (None, "")
             outcome = verdict.failed(job, body, error, rules, home)
-            return Answer(outcome, verdict.kind_of(error), str(error), resident_mb())
+            return Answer(outcome, verdict.kind_of(error), verdict.text_of(error), resident_mb())
         return Answer(outcome, "", "", resident_mb())
 
     def _run(self, handler: Handler, kwargs: dict[str, Any]) -> Any:

@@ -59,6 +59,7 @@ class Lane:
         self._stir = asyncio.Event()
         self._share = slots.share(settings.weight(queue), self._stir.set)
         self._idle = asyncio.Event()
+        self._occupied = asyncio.Event()
         self._more = True
         self._relay = False
         self._hold = Hold.NONE
@@ -119,6 +120,8 @@ class Lane:
                 end(earlier, Ending.WITHDRAWN)  # its lease was lost, and this very worker got the job again
             attempt = self._running[job.id] = Attempt(job, self)
             self._execution.start(attempt)
+        if grant.jobs:
+            self._occupied.set()
         self._note(grant, want)
         self._share.unused(want - len(grant.jobs))
         if outcomes and self.on_settled is not None:
@@ -189,8 +192,11 @@ class Lane:
             self._hold = Hold.NONE
 
     async def _obey(self) -> None:
-        """Carry out what this worker is told about single jobs, as ``cancel <id> <attempt>``."""
-        while not self._stopping or self._running:
+        """Carry out what this worker is told about single jobs, as ``cancel <id> <attempt>``; only while some run."""
+        while True:
+            if not self._running:
+                self._occupied.clear()
+                await self._occupied.wait()
             try:
                 told = await self._client.pop_value(self._control)
             except JobfleetError:

@@ -115,6 +115,8 @@ class Worker:
                 health.ending = True
                 await self._drain(loops)
             finally:
+                for lane in self._lanes:
+                    lane.hand_back()  # nothing is left, unless this was cancelled or a claim loop is broken
                 for loop in loops:
                     loop.cancel()
                 await asyncio.gather(*loops, return_exceptions=True)

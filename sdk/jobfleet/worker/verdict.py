@@ -56,8 +56,8 @@ def completed(job: ClaimedJob, result: object) -> Outcome:
         return Outcome(job.id, job.attempt, "complete")
     try:
         data = codec.pack_result(result)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        kind, message = "bad result", f"the handler's result cannot be stored: {error}"
+    except Exception as error:  # noqa: BLE001 - what a value says of itself may raise anything
+        kind, message = "bad result", f"the handler's result cannot be stored: {text_of(error)}"
         failure = Failure(kind, message, "", job.attempt, fingerprint(kind, message))
         return Outcome(job.id, job.attempt, "fail", codec.pack_failure(failure))
     return Outcome(job.id, job.attempt, "complete", data)
@@ -107,8 +107,24 @@ def describe(job: ClaimedJob, error: BaseException, home: str = "") -> Failure:
     """An error as it is kept with the job."""
     kind = kind_of(error)
     trace = "" if type(error) in _KINDS else "".join(traceback.format_exception(error))
-    message = str(error)
-    return Failure(kind, message, trace, job.attempt, fingerprint(kind, message, error.__traceback__, home))
+    message = text_of(error)
+    return Failure(kind, message, _sendable(trace), job.attempt, fingerprint(kind, message, error.__traceback__, home))
+
+
+def text_of(error: BaseException) -> str:
+    r"""An exception's message, in characters that can be sent; also of one that cannot say what it means.
+
+    >>> text_of(OSError("no file \udcff"))
+    'no file ?'
+    """
+    try:
+        return _sendable(str(error))
+    except Exception as wrong:  # noqa: BLE001 - its own __str__
+        return f"(its text cannot be had: {type(wrong).__name__})"
+
+
+def _sendable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def kind_of(error: BaseException) -> str:

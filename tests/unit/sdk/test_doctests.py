@@ -18,6 +18,7 @@ import pytest
         "jobfleet.worker.fingerprint",
         "jobfleet.worker.orphans",
         "jobfleet.worker.settings",
+        "jobfleet.worker.verdict",
     ],
 )
 def test_examples(module: str) -> None:
