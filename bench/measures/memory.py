@@ -10,6 +10,8 @@ from bench.peers.tally import Tally
 from bench.stand import Stand, natural_handler
 
 ABOUT = "What Redis has allocated more than before, divided by the jobs; their arguments are 64 bytes as JSON."
+WARM_UP = 3_000
+"""Jobs before the first look, flushed again: scripts are cached then, and buffers and statistics have their size."""
 LOOKS = 20
 """So many looks in a row must find the same before memory counts as settled."""
 
@@ -35,8 +37,8 @@ class Memory(Measure):
 
     def round(self, stand: Stand, peer: Peer, size: int) -> dict[str, float]:
         keep = size if self._completed else 0
-        with stand.run_of(1) as first:  # scripts are cached, and buffers have their size
-            self._go(stand, peer, 1, keep, first)
+        with stand.run_of(min(size, WARM_UP)) as first:
+            self._go(stand, peer, first.jobs, keep, first)
         with stand.run_of(size) as tally:
             before = stand.server.used_memory()
             self._go(stand, peer, size, keep, tally)
