@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
-from jobfleet import codec
+from jobfleet import codec, flows
 from jobfleet.batch import BatchItem
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.blocking import SyncClient
@@ -26,7 +26,7 @@ from jobfleet.options import JobOptions, check_job_name, check_queue_name
 from jobfleet.policy import Rules
 from jobfleet.queues import QueueHandle, SyncQueueHandle
 from jobfleet.scripts import looking, producing
-from jobfleet.scripts.producing import BATCH, NewJob
+from jobfleet.scripts.producing import NewJob
 from jobfleet.seal import PLAIN, Seal
 from jobfleet.status import QueueStatus
 from jobfleet.worker.settings import WorkerSettings
@@ -173,23 +173,11 @@ class Fleet:
 
     async def send(self, queue: str, items: Sequence[Item]) -> list[str]:
         """Enqueue named jobs with their options, one round trip for every thousand."""
-        jobs = self._new_jobs(queue, items)
-        ids: list[str] = []
-        for start in range(0, len(jobs), BATCH):
-            batch = jobs[start : start + BATCH]
-            answers = await self.client().run(producing.enqueue(self.realm, queue, batch))
-            ids += [answer or job.id for job, answer in zip(batch, answers, strict=True)]
-        return ids
+        return await self.client().follow(flows.enqueue(self.realm, queue, self._new_jobs(queue, items)))
 
     def send_sync(self, queue: str, items: Sequence[Item]) -> list[str]:
         """As :meth:`send`, from code without an event loop."""
-        jobs = self._new_jobs(queue, items)
-        ids: list[str] = []
-        for start in range(0, len(jobs), BATCH):
-            batch = jobs[start : start + BATCH]
-            answers = self.sync_client().run(producing.enqueue(self.realm, queue, batch))
-            ids += [answer or job.id for job, answer in zip(batch, answers, strict=True)]
-        return ids
+        return self.sync_client().follow(flows.enqueue(self.realm, queue, self._new_jobs(queue, items)))
 
     def _new_jobs(self, queue: str, items: Iterable[Item]) -> list[NewJob]:
         check_queue_name(queue)

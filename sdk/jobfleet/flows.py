@@ -5,14 +5,15 @@ A client sends it the answers: it follows it (``AsyncClient.follow``, ``SyncClie
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from jobfleet.errors import JobfleetError
 from jobfleet.job import JobView
-from jobfleet.scripts import looking, steering
+from jobfleet.scripts import looking, producing, steering
 from jobfleet.scripts.command import Command
+from jobfleet.scripts.producing import BATCH, NewJob
 from jobfleet.scripts.steering import Cancellation
 from jobfleet.seal import PLAIN, Seal
 from jobfleet.states import State
@@ -68,6 +69,16 @@ class FailureGroup:
     message: str
     count: int
     newest: JobView
+
+
+def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Flow[list[str]]:
+    """Enqueue any number of jobs, :data:`BATCH` in a call; the answer has the id of each, or of what stands for it."""
+    ids: list[str] = []
+    for start in range(0, len(jobs), BATCH):
+        batch = jobs[start : start + BATCH]
+        answers = yield producing.enqueue(realm, queue, batch)
+        ids += [answer or job.id for job, answer in zip(batch, answers, strict=True)]
+    return ids
 
 
 def pages(

@@ -15,9 +15,11 @@ from typing import Self
 from jobfleet import environment
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.patience import Patience, public_url
+from jobfleet.codec import MAX_JOB_BYTES
 from jobfleet.errors import InspectionError, JobfleetError
 from jobfleet.keys import WAKE_CHANNEL
 from jobfleet.scripts import looking, processing, steering
+from jobfleet.scripts.looking import WorkerView
 
 __all__ = [
     "HEALTH_PORT",
@@ -78,25 +80,8 @@ class QueueSettings:
     keep_completed_seconds: int = 86_400
     keep_failed: int = 10_000
     keep_failed_seconds: int = 2_592_000
-    max_job_bytes: int = 262_144
+    max_job_bytes: int = MAX_JOB_BYTES
     paused: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerView:
-    """A worker of a queue. ``id`` is unique to a process, ``name`` is what its environment calls it (its Pod).
-
-    Attributes:
-        lease_ms: what is left of its lease; negative: overdue.
-    """
-
-    id: str
-    name: str
-    pool: str
-    slots: int
-    busy: int
-    lease_ms: int
-    draining: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,9 +255,7 @@ def _snapshot(address: QueueAddress, reading: looking.QueueReading) -> QueueSnap
         busy_ms_total=reading.count("busy_ms"),
         finished_total=reading.count("finished"),
         settings=settings,
-        workers=tuple(
-            WorkerView(w.id, w.name, w.pool, w.slots, w.busy, w.lease_ms, w.draining) for w in reading.workers
-        ),
+        workers=reading.workers,
     )
 
 

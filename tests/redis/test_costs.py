@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 import redis
+from fixtures.workers import until as until_within
 from jobfleet import Fleet, Job, WorkerSettings
 
 QUEUE = "bench"
@@ -56,11 +58,7 @@ def script_calls(server: redis.Redis) -> int:
     return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("eval", "evalsha"))
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 25) -> None:
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.02)
+until = functools.partial(until_within, seconds=25)
 
 
 async def test_bulk_enqueue_takes_one_round_trip_a_thousand_jobs(noop: Noop, server: redis.Redis) -> None:

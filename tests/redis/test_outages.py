@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cluster_tool import ports
 from fixtures.redis_server import ask
 from fixtures.requirement import lacking
+from fixtures.workers import until as until_within
 from jobfleet import Fleet, State, WorkerSettings
 
 QUEUE = "photos"
@@ -64,11 +65,7 @@ async def fleet(own_redis: OwnRedis) -> AsyncIterator[Fleet]:
         yield fleet
 
 
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.02)
+until = functools.partial(until_within, seconds=30)
 
 
 async def test_work_goes_on_after_redis_was_killed_and_started_again(fleet: Fleet, own_redis: OwnRedis) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cluster_tool import ports
+from fixtures.workers import until as until_within
 from jobfleet import Fleet, State
 from jobfleet.inspection import Inspector, QueueAddress
 from jobfleet.job import JobView
@@ -62,14 +62,7 @@ async def inspector(redis_url: str) -> AsyncIterator[Inspector]:
     await inspector.close()
 
 
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 25) -> Any:
-    """Polls until ``condition`` gives something; fails after a deadline."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := await condition():
-            return found
-        await asyncio.sleep(0.05)
-    pytest.fail("the condition did not come true in time")
+until = functools.partial(until_within, seconds=25)
 
 
 async def in_state(fleet: Fleet, job_id: str, *states: State, seconds: float = 25) -> JobView:
@@ -77,7 +70,7 @@ async def in_state(fleet: Fleet, job_id: str, *states: State, seconds: float = 2
         view = await fleet.job_state(QUEUE, job_id)
         return view if view and view.state in states else None
 
-    return await until(look, seconds)
+    return await until(look, seconds=seconds)
 
 
 async def alive(fleet: Fleet, count: int) -> None:

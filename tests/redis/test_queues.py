@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
 from collections.abc import AsyncIterator
 
 import pytest
 
+from fixtures.workers import working as worker_working
 from jobfleet import (
     Event,
     FailureFilter,
@@ -15,11 +16,11 @@ from jobfleet import (
     InvalidJob,
     JobFailed,
     JobfleetError,
+    JobOptions,
     Limits,
     QueueFull,
     State,
     Unrecoverable,
-    WorkerSettings,
 )
 
 QUEUE = "photos"
@@ -40,30 +41,16 @@ async def fleet(redis_url: str) -> AsyncIterator[Fleet]:
         yield fleet
 
 
-@contextlib.asynccontextmanager
-async def working(fleet: Fleet, concurrency: int = 10) -> AsyncIterator[None]:
-    worker = fleet.worker(WorkerSettings(queues=(QUEUE,), concurrency=concurrency))
-    task = asyncio.create_task(worker.run())
-    try:
-        yield
-    finally:
-        worker.stop()
-        await task
+working = functools.partial(worker_working, concurrency=10)
 
 
 async def broken(fleet: Fleet, *what: str) -> list[str]:
     """Ids of jobs that have failed, one for each word."""
-    ids = await fleet.send(QUEUE, [("explode", {"what": word}, _options()) for word in what])
+    ids = await fleet.send(QUEUE, [("explode", {"what": word}, JobOptions()) for word in what])
     async with working(fleet):
         for job_id in ids:
             await fleet.queue(QUEUE).wait(job_id, 15)
     return ids
-
-
-def _options() -> object:
-    from jobfleet import JobOptions
-
-    return JobOptions()
 
 
 async def test_a_result_is_waited_for_without_polling(fleet: Fleet) -> None:
@@ -227,7 +214,7 @@ async def test_limits_hold_and_a_full_queue_says_so(fleet: Fleet) -> None:
 async def test_a_rate_limit_is_kept_by_a_worker_without_polling(fleet: Fleet) -> None:
     queue = fleet.queue(QUEUE)
     await queue.limit(Limits(rate=5, rate_seconds=0.5))
-    ids = await fleet.send(QUEUE, [("double", {"n": n}, _options()) for n in range(10)])
+    ids = await fleet.send(QUEUE, [("double", {"n": n}, JobOptions()) for n in range(10)])
     async with working(fleet):
         views = [await queue.wait(job_id, 15) for job_id in ids]
     starts = sorted(view.started_ms for view in views if view)

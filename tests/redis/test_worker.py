@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 
-from jobfleet import Fleet, RetryAfter, State, Unrecoverable, Worker, WorkerSettings, current_job
+from fixtures.workers import until as until_within
+from fixtures.workers import working
+from jobfleet import Fleet, RetryAfter, State, Unrecoverable, current_job
 from jobfleet.job import JobView
 
 QUEUE = "photos"
@@ -23,25 +24,7 @@ async def fleet(redis_url: str) -> AsyncIterator[Fleet]:
         yield fleet
 
 
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 15) -> Any:
-    """Polls until ``condition`` gives something; fails after a deadline."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := await condition():
-            return found
-        await asyncio.sleep(0.02)
-    pytest.fail("the condition did not come true in time")
-
-
-@contextlib.asynccontextmanager
-async def working(fleet: Fleet, **settings: Any) -> AsyncIterator[Worker]:
-    worker = fleet.worker(WorkerSettings(**{"queues": (QUEUE,), "concurrency": 4, **settings}))
-    task = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        worker.stop()
-        await task
+until = functools.partial(until_within, seconds=15)
 
 
 async def ended(fleet: Fleet, job_id: str) -> JobView:

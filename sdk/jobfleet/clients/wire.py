@@ -12,9 +12,9 @@ from jobfleet.scripts.command import Argument, Command
 
 
 @lru_cache(maxsize=4096)
-def _head(verb: bytes, name: bytes, keys: tuple[str, ...]) -> tuple[int, bytes]:
+def _head(verb: bytes, name: str, keys: tuple[str, ...]) -> tuple[int, bytes]:
     """What stands before the arguments, and how many parts it has."""
-    parts = [verb, name, str(len(keys)).encode(), *(key.encode() for key in keys)]
+    parts = [verb, name.encode(), str(len(keys)).encode(), *(key.encode() for key in keys)]
     return len(parts), b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
 
 
@@ -28,11 +28,11 @@ def _tail(args: Sequence[Argument]) -> bytes:
 
 def by_sha(command: Command[object]) -> bytes:
     """The call by the name under which Redis keeps the script."""
-    count, head = _head(b"EVALSHA", command.script.sha_bytes, tuple(command.keys))
+    count, head = _head(b"EVALSHA", command.script.sha, tuple(command.keys))
     return b"*%d\r\n%b%b" % (count + len(command.args), head, _tail(command.args))
 
 
 def by_text(command: Command[object]) -> bytes:
     """The call with the script itself, for a Redis that does not have it yet."""
-    count, head = _head(b"EVAL", command.script.text.encode(), tuple(command.keys))
+    count, head = _head(b"EVAL", command.script.text, tuple(command.keys))
     return b"*%d\r\n%b%b" % (count + len(command.args), head, _tail(command.args))

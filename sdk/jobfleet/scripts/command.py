@@ -17,7 +17,7 @@ _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
 class Script:
     """A Lua verb, and the SHA-1 under which Redis keeps it."""
 
-    __slots__ = ("name", "sha", "sha_bytes", "text")
+    __slots__ = ("name", "sha", "text")
 
     def __init__(self, name: str) -> None:
         folder = files("jobfleet.scripts") / "lua"
@@ -28,7 +28,6 @@ class Script:
         self.name = name
         self.text = _INCLUDE.sub(included, (folder / f"{name}.lua").read_text("utf-8"))
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-        self.sha_bytes = self.sha.encode()
 
 
 @dataclass(slots=True)

@@ -21,8 +21,12 @@ _read_log = Script("read_log")
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerReading:
-    """A worker as Redis knows it; ``lease_ms`` is what is left of its lease, negative when overdue."""
+class WorkerView:
+    """A worker of a queue. ``id`` is unique to a process, ``name`` is what its environment calls it (its Pod).
+
+    Attributes:
+        lease_ms: what is left of its lease; negative: overdue.
+    """
 
     id: str
     name: str
@@ -48,7 +52,7 @@ class QueueReading:
     groups: int
     oldest_waiting_ms: int | None
     settings: dict[str, int]
-    workers: tuple[WorkerReading, ...]
+    workers: tuple[WorkerView, ...]
 
     def count(self, word: str) -> int:
         """A counter by name; 0 before its first event, and never below."""
@@ -77,7 +81,7 @@ def _reading(raw: list[Any]) -> QueueReading:
         worker, lease_end, info, busy, draining = fleet[i : i + 5]
         said = codec.unpack_info(info)
         workers.append(
-            WorkerReading(worker.decode(), said.name, said.pool, said.slots, busy, lease_end - now, draining == 1)
+            WorkerView(worker.decode(), said.name, said.pool, said.slots, busy, lease_end - now, draining == 1)
         )
     return QueueReading(
         now_ms=now,
@@ -112,14 +116,10 @@ def _one(queue: str, job_id: str, seal: Seal) -> Callable[[list[Any] | None], Jo
     return lambda raw: codec.view(queue, job_id, *raw, seal=seal) if raw else None
 
 
-LISTED = (State.WAITING, State.DELAYED, State.COMPLETED, State.FAILED, State.CANCELLED)
-"""The states whose jobs can be listed."""
-
-
 def list_jobs(
     realm: str, queue: str, state: State, start: int, limit: int, *, seal: Seal = PLAIN
 ) -> Command[list[JobView]]:
-    """A page of the jobs in one of the states of :data:`LISTED`: the newest first, of delayed and waiting the next."""
+    """A page of the jobs that wait, are delayed or have ended: the newest first, of delayed and waiting the next."""
 
     def parse(flat: list[Any]) -> list[JobView]:
         return [codec.view(queue, flat[i].decode(), *flat[i + 1 : i + 5], seal=seal) for i in range(0, len(flat), 5)]

@@ -101,14 +101,7 @@ local function settle()
     if over > 0 then
       for _, id in ipairs(redis.call('RPOP', completed, math.min(over, 2 * #done))) do dropped[#dropped + 1] = id end
     end
-    local cutoff = now - setting.keep_completed_seconds * 1000
-    for _ = 1, #done do
-      local tail = redis.call('LINDEX', completed, -1)
-      local record = tail and redis.call('HGET', jobs, tail)
-      if not tail or (record and select(7, unpack_header(record)) >= cutoff) then break end
-      redis.call('RPOP', completed)
-      dropped[#dropped + 1] = tail
-    end
+    take_old_completed(now - setting.keep_completed_seconds * 1000, #done, dropped)
   end
   forget(dropped)
 end

@@ -26,6 +26,17 @@ local function shelve(shelf, ids, keep, keep_seconds)
   forget(out)
 end
 
+-- Take the completed jobs that ended before a time off their list, the oldest first, at most `most`, into `gone`.
+local function take_old_completed(before, most, gone)
+  for _ = 1, most do
+    local tail = redis.call('LINDEX', completed, -1)
+    local record = tail and redis.call('HGET', jobs, tail)
+    if not tail or (record and since_of(record) >= before) then return end
+    redis.call('RPOP', completed)
+    gone[#gone + 1] = tail
+  end
+end
+
 local function shelve_failed(ids)
   if #ids == 0 then return end
   redis.call('HINCRBY', counters, 'failed', #ids)

@@ -10,13 +10,7 @@
 --@include _shelf
 local before, limit, gone = tonumber(ARGV[2]), tonumber(ARGV[3]), {}
 if ARGV[1] == 'completed' then
-  for _ = 1, limit do
-    local tail = redis.call('LINDEX', completed, -1)
-    local record = tail and redis.call('HGET', jobs, tail)
-    if not tail or (record and select(7, unpack_header(record)) >= before) then break end
-    redis.call('RPOP', completed)
-    gone[#gone + 1] = tail
-  end
+  take_old_completed(before, limit, gone)
 else
   local shelf = ARGV[1] == 'failed' and failed or cancelled
   gone = redis.call('ZRANGEBYSCORE', shelf, '-inf', '(' .. before, 'LIMIT', 0, limit)

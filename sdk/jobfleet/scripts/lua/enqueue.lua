@@ -57,9 +57,6 @@ if #accepted > 0 then
   local keep = tonumber(limits[3] or 1000)
   if keep > 0 then redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'verb', 'enqueue', 'ids', table.concat(accepted, ' ')) end
 end
-if waiting > 0 then
-  local total = redis.call('HINCRBY', counters, 'waiting', waiting)
-  if total == waiting then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
-end
+if waiting > 0 then more_wait(counters, waiting, ARGV[1], ARGV[2]) end
 if waiting > 0 or sooner then wake_worker(wake) end
 return answer

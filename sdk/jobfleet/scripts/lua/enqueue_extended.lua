@@ -84,9 +84,6 @@ if #accepted > 0 then
   redis.call('HINCRBY', counters, 'enqueued', #accepted)
   tell('enqueue', accepted)
 end
-if waiting > 0 then
-  local total = redis.call('HINCRBY', counters, 'waiting', waiting)
-  if total == waiting then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
-end
+if waiting > 0 then more_wait(counters, waiting, ARGV[1], ARGV[2]) end
 if waiting > 0 or sooner then wake_worker(wake) end
 return answer

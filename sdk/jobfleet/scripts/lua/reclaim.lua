@@ -59,7 +59,7 @@ shelve_failed(poison)
 shelve_cancelled(called_off)
 if #returned > 0 then
   tell('reclaim', returned)
-  if redis.call('HINCRBY', counters, 'waiting', #returned) == #returned then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
+  more_wait(counters, #returned, ARGV[4], ARGV[5])
   wake_worker(wake)
 end
 return total

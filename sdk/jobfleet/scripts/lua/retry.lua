@@ -36,6 +36,6 @@ for n = 5, #ARGV do
   end
 end
 tell('retry', ids)
-if waiting > 0 and redis.call('HINCRBY', counters, 'waiting', waiting) == waiting then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
+if waiting > 0 then more_wait(counters, waiting, ARGV[1], ARGV[2]) end
 if #ids > 0 then wake_worker(wake) end
 return answer
