@@ -21,7 +21,7 @@ from jobfleet_operator import models, names
 Schema = dict[str, Any]
 
 MARK = (
-    "# Generated from operator/jobfleet_operator/models.py by `python -m jobfleet_operator.crd`.\n"
+    "# Generated from operator/jobfleet_operator/models/ by `python -m jobfleet_operator.crd`.\n"
     "# Do not edit: change the models and generate again.\n"
 )
 

@@ -1,0 +1,147 @@
+"""`WorkerPool`: what a user may write about a fleet, and what the operator reports and decides of it."""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from jobfleet_operator.models.parts import CONDITIONS, NAME_PATTERN, Condition, ObjectName, Part, remark, rule
+from jobfleet_operator.models.pod_template import PodTemplate
+from jobfleet_operator.models.scaling_policy import Scaling
+
+
+class WorkerPoolSpec(Part):
+    """The fleet: which queues it works on, how far it may grow, and what its Pods look like."""
+
+    model_config = ConfigDict(
+        json_schema_extra=remark(
+            rules=[
+                rule(
+                    "self.minReplicas <= self.maxReplicas",
+                    "spec.minReplicas is greater than spec.maxReplicas: lower minReplicas or raise maxReplicas",
+                ),
+                rule(
+                    "has(self.queues) && size(self.queues) > 0",
+                    "spec.queues is empty: name at least one JobQueue of this namespace",
+                ),
+                rule(
+                    "has(self.template) && has(self.template.spec) && "
+                    "has(self.template.spec.containers) && size(self.template.spec.containers) > 0",
+                    "spec.template.spec.containers is empty: give the Pod one container "
+                    "that runs `jobfleet worker module:fleet`",
+                ),
+            ]
+        )
+    )
+
+    queues: list[ObjectName] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Names of the JobQueues in this namespace that the workers take jobs from. "
+        "All of them must live in the same Redis.",
+        json_schema_extra=remark(
+            rules=[
+                rule(
+                    f"self.all(name, name.matches('{NAME_PATTERN}'))",
+                    "spec.queues names something that cannot be a JobQueue: "
+                    "a name has lower-case letters, digits and inner hyphens only",
+                ),
+                rule(
+                    "self.all(name, self.exists_one(other, other == name))",
+                    "spec.queues names a JobQueue twice: list each one once",
+                ),
+            ]
+        ),
+    )
+    min_replicas: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="The pool never has fewer workers than this. 0 lets it vanish while there is no work. "
+        "`kubectl scale workerpool/NAME --replicas=N` sets this floor.",
+        json_schema_extra=remark(remedy="the smallest number of workers; 0 lets the pool vanish without work"),
+    )
+    max_replicas: int = Field(
+        default=10,
+        ge=1,
+        le=10_000,
+        description="The pool never grows beyond this many workers.",
+        json_schema_extra=remark(
+            remedy="the largest number of workers; to stop the work, set spec.paused on the JobQueue"
+        ),
+    )
+    concurrency: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Slots of a worker: how many jobs one Pod runs at the same time.",
+        json_schema_extra=remark(remedy="the number of jobs that a worker runs at the same time"),
+    )
+    drain_seconds: int = Field(
+        default=30,
+        ge=0,
+        le=3600,
+        description="How long a worker that is told to stop may finish its running jobs, in seconds; "
+        "what is left then goes back to the queue unfailed. The Pod's grace period is made to fit.",
+        json_schema_extra=remark(
+            remedy="a time in seconds; jobs that run longer go back to the queue, and another worker runs them"
+        ),
+    )
+    mode: Literal["Auto", "Recommend"] = Field(
+        default="Auto",
+        description="Auto: the pool is brought to the size that is decided. Recommend: the size is decided and told "
+        "in status and Events, and not set: a new Deployment gets minReplicas, and its replicas are yours then.",
+    )
+    scaling: Scaling = Field(default_factory=Scaling, description="How the size of the pool follows its backlog.")
+    template: PodTemplate = Field(
+        default_factory=PodTemplate,
+        description="Template of the worker Pods, as in a Deployment. jobfleet adds the queue, the "
+        "connection, the identity, probes, grace period, and a restricted security context where none is given.",
+    )
+
+
+class LastDecision(Part):
+    """The last change of the wanted size: enough to replay it."""
+
+    number: int = Field(description="Rises with every decision about this pool.")
+    term: int = Field(default=0, description="How often the acting operator had changed when it was decided.")
+    time: str = Field(description="When it was decided.", json_schema_extra={"format": "date-time"})
+    from_replicas: int = Field(description="Wanted workers before.")
+    to_replicas: int = Field(description="Wanted workers after.")
+    reasons: list[str] = Field(default_factory=list, description="Why, step by step.")
+    backlog: int = Field(description="Input: jobs waiting, running or due.")
+    busy_slots: int = Field(description="Input: jobs that the pool's workers held.")
+    min_replicas: int = Field(description="Input: spec.minReplicas.")
+    max_replicas: int = Field(description="Input: spec.maxReplicas.")
+    backlog_per_worker: int = Field(description="Input: spec.scaling.backlogPerWorker.")
+    concurrency: int = Field(description="Input: spec.concurrency.")
+    tolerance_percent: int = Field(default=10, description="Input: spec.scaling.tolerancePercent.")
+    drain_within_seconds: int | None = Field(default=None, description="Input: spec.scaling.drainWithinSeconds.")
+    max_age_seconds: int | None = Field(default=None, description="Input: spec.scaling.maxAgeSeconds.")
+    waiting: int = Field(default=0, description="Input: jobs of the backlog that no worker held.")
+    service_ms: int | None = Field(default=None, description="Input: mean run time of a job in milliseconds.")
+    arrivals_per_minute: int = Field(default=0, description="Input: jobs that came in a minute.")
+    oldest_seconds: int = Field(default=0, description="Input: how long the oldest waiting job had waited.")
+    floor: int = Field(default=0, description="Input: the largest of spec.scaling.floors that held.")
+
+
+class WorkerPoolStatus(Part):
+    """What the operator saw and decided last."""
+
+    observed_generation: int | None = Field(default=None, description="metadata.generation that this status is about.")
+    desired_replicas: int | None = Field(default=None, description="Workers that the pool should have now.")
+    replicas: int | None = Field(default=None, description="Worker Pods that exist.")
+    ready_replicas: int | None = Field(default=None, description="Worker Pods that are ready.")
+    busy_workers: int | None = Field(default=None, description="Workers that hold at least one job.")
+    reason: str | None = Field(default=None, description="Why the pool has this size, in a few words.")
+    selector: str | None = Field(default=None, description="Label selector of the Pods, for the scale subresource.")
+    deployment_generation: int | None = Field(
+        default=None,
+        description="metadata.generation of the Deployment as the operator left it; "
+        "a higher one there means that somebody else changed it.",
+    )
+    last_decision: LastDecision | None = Field(
+        default=None, description="The last change of the wanted size, with its inputs."
+    )
+    conditions: list[Condition] = Field(
+        default_factory=list, description="Ready and more, with reasons.", json_schema_extra=CONDITIONS
+    )
