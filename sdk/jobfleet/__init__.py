@@ -14,7 +14,7 @@
 """
 
 from jobfleet.batch import BatchItem
-from jobfleet.context import JobContext, current_job
+from jobfleet.context import JobContext, Telling, current_job
 from jobfleet.coordinator import JobQueueCoordinator, SyncJobQueueCoordinator, create_simple_config
 from jobfleet.dependencies import Depends, injected
 from jobfleet.errors import (
@@ -34,7 +34,7 @@ from jobfleet.errors import (
 from jobfleet.fleet import Fleet
 from jobfleet.flows import FailureFilter, FailureGroup
 from jobfleet.handle import Job
-from jobfleet.job import Failure, JobView
+from jobfleet.job import Failure, JobLog, JobView, LogLine
 from jobfleet.middleware import CallNext, Middleware, NewCall
 from jobfleet.options import Dedup, JobOptions
 from jobfleet.queues import Event, Limits, QueueHandle, SyncQueueHandle
@@ -65,11 +65,13 @@ __all__ = [
     "Job",
     "JobContext",
     "JobFailed",
+    "JobLog",
     "JobOptions",
     "JobQueueCoordinator",
     "JobView",
     "JobfleetError",
     "Limits",
+    "LogLine",
     "Middleware",
     "NewCall",
     "QueueFull",
@@ -83,6 +85,7 @@ __all__ = [
     "State",
     "SyncJobQueueCoordinator",
     "SyncQueueHandle",
+    "Telling",
     "Unavailable",
     "Unrecoverable",
     "Worker",

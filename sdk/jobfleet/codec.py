@@ -244,8 +244,9 @@ def view(
     try:
         body = unpack_body(seal.open(packed, place))
         result = seal.open(result, place) if result else result
+        progress = seal.open(progress, place) if progress else progress
     except SealError:
-        body, result = Body("(sealed)", {}, 0, DEFAULT_BACKOFF, None, {}), None
+        body, result, progress = Body("(sealed)", {}, 0, DEFAULT_BACKOFF, None, {}), None, None
     enqueued, since, started = (int.from_bytes(record[i : i + 6], "big") for i in (7, 13, 19))
     failures = unpack_failures(errors)
     return JobView(

@@ -86,6 +86,29 @@ class JobView:
     metadata: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line that a handler logged: when, in Unix ms of its worker's clock, and in which attempt."""
+
+    at_ms: int
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobLog:
+    """A page of a job's log. Lines are numbered from 0 over all attempts, and keep their numbers when older ones go.
+
+    Attributes:
+        first: the number of the page's first line; above what was asked for where older lines are gone.
+        total: how many lines were logged so far; to follow a log, ask for what comes from there.
+    """
+
+    first: int
+    lines: tuple[LogLine, ...]
+    total: int
+
+
 def result_of(job_id: str, job: JobView | None) -> Any:
     """What the handler of an ended job returned.
 

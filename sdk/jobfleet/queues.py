@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jobfleet import codec, flows
 from jobfleet.errors import InvalidJob, JobfleetError
 from jobfleet.flows import FailureFilter, FailureGroup
-from jobfleet.job import JobView
+from jobfleet.job import JobLog, JobView
 from jobfleet.keys import queue_keys
 from jobfleet.scripts import looking, steering
 from jobfleet.scripts.command import Command
@@ -97,10 +97,6 @@ def _ended(state: State) -> State:
     return state
 
 
-def _lines(text: bytes | None) -> list[str]:
-    return text.decode(errors="replace").splitlines() if text else []
-
-
 class _Verbs:
     """The verbs of a queue as Commands and flows; the doors below run them."""
 
@@ -136,9 +132,9 @@ class QueueHandle(_Verbs):
         """One job; None where there is none, or no longer."""
         return await self._run(looking.look(*self._at, job_id, seal=self._fleet.seal))
 
-    async def log(self, job_id: str) -> list[str]:
-        """The lines that a job's handlers logged, as far as they are kept."""
-        return _lines(await self._run(looking.read_log(*self._at, job_id)))
+    async def log(self, job_id: str, start: int = 0, limit: int = 1000) -> JobLog:
+        """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
+        return await self._run(looking.read_log(*self._at, job_id, start, limit))
 
     async def jobs(self, state: State, limit: int = 100) -> list[JobView]:
         """Jobs that wait, are delayed, or have ended, at most ``limit``; the newest first, of the others the next."""
@@ -234,9 +230,9 @@ class SyncQueueHandle(_Verbs):
         """One job; None where there is none, or no longer."""
         return self._run(looking.look(*self._at, job_id, seal=self._fleet.seal))
 
-    def log(self, job_id: str) -> list[str]:
-        """The lines that a job's handlers logged, as far as they are kept."""
-        return _lines(self._run(looking.read_log(*self._at, job_id)))
+    def log(self, job_id: str, start: int = 0, limit: int = 1000) -> JobLog:
+        """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
+        return self._run(looking.read_log(*self._at, job_id, start, limit))
 
     def jobs(self, state: State, limit: int = 100) -> list[JobView]:
         """Jobs that wait, are delayed, or have ended."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fixtures.verbs import QUEUE, REALM, Queue, done, new
 from jobfleet import codec
 from jobfleet.job import Failure
-from jobfleet.scripts import looking, processing, steering
-from jobfleet.scripts.processing import Note, Outcome
+from jobfleet.scripts import looking, steering
+from jobfleet.scripts.processing import Outcome
 from jobfleet.states import State
 
 
@@ -117,34 +117,6 @@ async def test_old_jobs_are_cleaned_a_bounded_number_at_a_time(queue: Queue) -> 
     assert await queue.client.run(steering.clean(REALM, QUEUE, State.COMPLETED, far, 3)) == 1
     assert await queue.client.run(steering.clean(REALM, QUEUE, State.FAILED, far, 3)) == 1
     assert await queue.state("j5") is State.ACTIVE
-
-
-async def test_a_running_attempt_tells_its_progress_and_log_and_a_lost_one_is_refused(queue: Queue) -> None:
-    await queue.enqueue(new("a"))
-    await queue.claim(1)
-    told = Note("a", 1, codec.pack_result({"percent": 50}), "one\n")
-    assert await queue.client.run(processing.note(REALM, QUEUE, "w1", told))
-    assert await queue.client.run(processing.note(REALM, QUEUE, "w1", Note("a", 1, lines="two\n")))
-    view = await queue.look("a")
-    assert view is not None
-    assert view.progress == {"percent": 50}
-    assert await queue.client._redis.hget("jf:{test/photos}:logs", "a") == b"one\ntwo\n"
-    assert not await queue.client.run(processing.note(REALM, QUEUE, "w2", told))
-    assert not await queue.client.run(processing.note(REALM, QUEUE, "w1", Note("a", 2, lines="late\n")))
-
-
-async def test_a_log_keeps_its_newer_half_when_it_is_too_long(queue: Queue) -> None:
-    await queue.enqueue(new("a"))
-    await queue.claim(1)
-    for n in range(20):
-        line = f"{n:04} " + "x" * 7_000 + "\n"
-        await queue.client.run(processing.note(REALM, QUEUE, "w1", Note("a", 1, lines=line)))
-    text = await queue.client._redis.hget("jf:{test/photos}:logs", "a")
-    assert text is not None
-    lines = text.decode().splitlines()
-    assert len(text) <= processing.LOG_BYTES
-    assert lines[-1].startswith("0019")
-    assert all(len(line) == 7_005 for line in lines)
 
 
 async def test_events_tell_what_happened_in_order_and_stay_bounded(queue: Queue) -> None:

@@ -18,7 +18,7 @@ from cluster_tool import ports
 from fixtures.redis_server import ask
 from fixtures.requirement import lacking
 from fixtures.workers import until as until_within
-from jobfleet import Fleet, State, WorkerSettings
+from jobfleet import Fleet, State, WorkerSettings, current_job
 
 QUEUE = "photos"
 
@@ -143,3 +143,49 @@ async def test_an_outage_longer_than_the_lease_takes_no_job_from_a_live_worker(
     for worker in workers:
         worker.stop()
     await asyncio.gather(*serving)
+
+
+async def test_a_handler_goes_on_telling_while_redis_is_away_and_all_of_it_arrives_once(
+    fleet: Fleet, own_redis: OwnRedis
+) -> None:
+    told = 0
+    back = asyncio.Event()
+
+    @fleet.job(queue=QUEUE)
+    async def tell() -> None:
+        nonlocal told
+        job = current_job()
+        while not back.is_set() or told < 300:
+            job.log(told)
+            job.progress({"told": told})
+            told += 1
+            await asyncio.sleep(0.005)
+
+    job_id = await tell.enqueue()
+    worker = fleet.worker(WorkerSettings(queues=(QUEUE,), concurrency=1, lease_ms=2_000))
+    serving = asyncio.create_task(worker.run())
+
+    async def some_arrived() -> bool:
+        return bool((await fleet.queue(QUEUE).log(job_id)).total)
+
+    await until(some_arrived)
+    await asyncio.to_thread(own_redis.kill)
+    before = told
+
+    async def more_told() -> bool:
+        return told > before + 100
+
+    await until(more_told)
+    await asyncio.to_thread(own_redis.start)
+    own_redis.signal(signal.SIGSTOP)  # now it takes notes whose answers come late
+    before = told
+    await until(more_told)
+    own_redis.signal(signal.SIGCONT)
+    back.set()
+    view = await fleet.queue(QUEUE).wait(job_id, 30)
+    assert view is not None
+    assert (view.state, view.attempt, view.progress) == (State.COMPLETED, 1, {"told": told - 1})
+    page = await fleet.queue(QUEUE).log(job_id, limit=told)
+    assert [line.text for line in page.lines] == [str(n) for n in range(told)]
+    worker.stop()
+    await serving

@@ -16,6 +16,7 @@ from jobfleet import (
     InvalidJob,
     JobFailed,
     JobfleetError,
+    JobLog,
     JobOptions,
     Limits,
     QueueFull,
@@ -267,7 +268,7 @@ def test_synchronous_code_has_the_same_verbs(redis_url: str) -> None:
     queue.pause()
     assert queue.status().paused
     queue.resume()
-    assert queue.log(ids[0]) == []
+    assert queue.log(ids[0]) == JobLog(0, (), 0)
     assert queue.clean(State.FAILED) == 0
     job = queue.job(ids[2])
     assert job is not None

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobfleet import codec
-from jobfleet.job import JobView
+from jobfleet.job import JobLog, JobView
 from jobfleet.keys import queue_keys
+from jobfleet.report import unpack_log
 from jobfleet.scripts.command import Command, Script
 from jobfleet.seal import PLAIN, Seal
 from jobfleet.states import State
@@ -127,6 +128,7 @@ def list_jobs(
     return Command(_list, queue_keys(realm, queue).all, [state.value, start, limit], parse)
 
 
-def read_log(realm: str, queue: str, job_id: str) -> Command[bytes | None]:
-    """The log of a job, a line a line; None where nothing was logged."""
-    return Command(_read_log, [queue_keys(realm, queue).logs], [job_id], lambda raw: raw)
+def read_log(realm: str, queue: str, job_id: str, start: int, limit: int) -> Command[JobLog]:
+    """Lines of a job's log from number ``start``, at most ``limit``; below 0, ``start`` counts from the end."""
+    names = [queue_keys(realm, queue).logs]
+    return Command(_read_log, names, [job_id], lambda raw: unpack_log(raw, start, limit))

@@ -12,6 +12,7 @@ import msgspec
 from jobfleet.codec import MARK_BYTE, bound_to, pack_failure
 from jobfleet.job import ClaimedJob, Failure
 from jobfleet.keys import WAKE_CHANNEL, queue_keys
+from jobfleet.report import LOG_BYTES
 from jobfleet.scripts.command import Argument, Command, Script
 from jobfleet.seal import PLAIN, Seal, SealError
 
@@ -199,24 +200,27 @@ def promote(realm: str, queue: str, limit: int = MAX_BATCH) -> Command[int]:
     return Command(_promote, queue_keys(realm, queue).all, [limit], int)
 
 
-LOG_BYTES = 65_536
-"""What the log of a job may weigh; the older half goes when it is over."""
-
-
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a running attempt tells: packed progress, or lines for its log, each ending with a line feed."""
+    """What a running attempt tells: packed progress, or lines for its log, each ending with a line feed.
+
+    ``first`` numbers the lines within the attempt, from 0; those that were taken before are not taken again.
+    """
 
     id: str
     attempt: int
     progress: bytes = b""
-    lines: str = ""
+    lines: bytes = b""
+    first: int = 0
 
 
-def note(realm: str, queue: str, worker: str, told: Note) -> Command[bool]:
-    """Keep what an attempt tells; the answer is False where its worker no longer holds it."""
+def note(realm: str, queue: str, worker: str, told: Note, *, seal: Seal = PLAIN) -> Command[bool]:
+    """Keep what an attempt tells; the answer is False where its worker no longer holds it. Progress goes sealed."""
     keys = queue_keys(realm, queue)
-    args: list[Argument] = [told.id, told.attempt, told.progress, told.lines, LOG_BYTES]
+    progress = told.progress
+    if progress and not seal.idle:
+        progress = seal.close(progress, bound_to(queue, told.id))
+    args: list[Argument] = [told.id, told.attempt, progress, told.lines, told.first, LOG_BYTES]
     return Command(
         _note,
         [keys.active(worker), keys.progress, keys.logs],

@@ -7,7 +7,7 @@ import logging
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from jobfleet.context import JobContext
+from jobfleet.context import JobContext, Teller
 from jobfleet.job import Body, ClaimedJob
 from jobfleet.scripts.processing import Outcome
 from jobfleet.worker import verdict
@@ -31,6 +31,10 @@ class Ending(Enum):
 
 class Owner(Protocol):
     """Where an attempt came from: hears what became of it, and when its slot is free."""
+
+    @property
+    def reports(self) -> Teller:
+        """Where it goes what the attempt tells."""
 
     def settled(self, attempt: Attempt, outcome: Outcome) -> None:
         """Take the attempt's one outcome."""

@@ -29,7 +29,8 @@ from jobfleet.job import Body
 from jobfleet.worker import verdict
 from jobfleet.worker.injection import Injector, in_place, on_loop
 from jobfleet.worker.memory import resident_mb
-from jobfleet.worker.wire import PREFIX_BYTES, Answer, Ready, Request, Start, pack, unpack
+from jobfleet.worker.relay import Relay
+from jobfleet.worker.wire import PREFIX_BYTES, Answer, Ready, Request, Start, Word, pack, unpack
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
@@ -62,6 +63,8 @@ class Child:
         self._inbox: SimpleQueue[bytes | None] = SimpleQueue()
         self._received = 0
         self._answered = 0
+        self._sending = threading.Lock()
+        self._relay = Relay(lambda told: self._send(Word(*told)))
         self._runner: asyncio.Runner | None = None
         self._injector: Injector | None = None
 
@@ -77,14 +80,18 @@ class Child:
         with suppress(Exception):  # the first job tells it, as its failure
             importlib.import_module(start.module)
         self._send(Ready(os.getpid()))
+        self._answered += 1
         while (data := self._inbox.get()) is not None:
-            self._send(self._answer(unpack(Request, data)))
+            answer = self._answer(unpack(Request, data))
+            self._relay.end()
+            self._send(answer)
+            self._answered += 1
         if self._runner is not None and self._injector is not None:
             self._runner.run(self._injector.close())
 
-    def _send(self, message: Ready | Answer) -> None:
-        self._connection.sendall(pack(message))
-        self._answered += 1
+    def _send(self, message: Ready | Word | Answer) -> None:
+        with self._sending:
+            self._connection.sendall(pack(message))
 
     def _listen(self) -> None:
         stream = self._connection.makefile("rb")
@@ -107,7 +114,7 @@ class Child:
             body = codec.unpack_body(job.body)
             handler = _find(request.module, request.name)
             kwargs = handler.arguments.unpack(body.args)
-            enter(JobContext(job, body))
+            enter(JobContext(job, body, self._relay))
             outcome = verdict.completed(job, self._run(handler, kwargs))
         except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - the job's failure
             rules, home = (handler.rules, handler.home) if handler else (None, "")

@@ -19,6 +19,7 @@ from jobfleet.worker.batches import Batches
 from jobfleet.worker.injection import Injector, in_place, on_loop
 from jobfleet.worker.processes import Processes
 from jobfleet.worker.threads import Threads
+from jobfleet.worker.wire import Word
 
 
 class Execution:
@@ -44,7 +45,7 @@ class Execution:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a job is that job's failure
             attempt.owner.finished(attempt, verdict.failed(job, attempt.body, error))
             return
-        attempt.context = JobContext(job, body)
+        attempt.context = JobContext(job, body, attempt.owner.reports)
         if handler.batch:
             self._batches.add(attempt, handler, kwargs[ItemArguments.ITEM])
             return
@@ -124,7 +125,13 @@ class Execution:
     async def _in_process(self, attempt: Attempt, handler: Handler) -> Any:
         child = await self._processes.take(handler.function.__module__)
         self._arm(attempt, attempt.body.timeout if attempt.body else None)  # its start is not the job's time
-        return await self._processes.run(child, handler, attempt.job)
+        assert attempt.context is not None  # noqa: S101 - set by start
+        telling = attempt.context.telling
+
+        def told(word: Word) -> None:
+            telling.teller.take(telling.report, word.progress, word.lines.splitlines(keepends=True), word.first)
+
+        return await self._processes.run(child, handler, attempt.job, told)
 
     async def close(self) -> None:
         """Take no more work, and clear up. Threads that still run are left to the end of the process."""

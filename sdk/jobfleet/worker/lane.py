@@ -21,6 +21,7 @@ from jobfleet.worker import verdict
 from jobfleet.worker.attempt import Attempt, Ending, end
 from jobfleet.worker.execution import Execution
 from jobfleet.worker.orphans import Orphans
+from jobfleet.worker.reports import Reports
 from jobfleet.worker.settings import WorkerSettings
 from jobfleet.worker.slots import Slots
 
@@ -56,6 +57,7 @@ class Lane:
         self._in_flight = False
         self._exchanges = 0
         self._orphans = Orphans()
+        self._reports = Reports(client, (realm, queue), settings.id, settings.seal, self.lost)
         self._stir = asyncio.Event()
         self._share = slots.share(settings.weight(queue), self._stir.set)
         self._idle = asyncio.Event()
@@ -75,6 +77,7 @@ class Lane:
         listeners = [
             asyncio.create_task(self._listen(), name=f"wake {self.queue}"),
             asyncio.create_task(self._obey(), name=f"control {self.queue}"),
+            asyncio.create_task(self._reports.run(), name=f"reports {self.queue}"),
         ]
         try:
             while not (self._stopping and not self._running and not self._outcomes):
@@ -103,6 +106,7 @@ class Lane:
             self.realm, self.queue, settings.id, want, outcomes, lease_ms=settings.lease_ms, seal=settings.seal
         )
         try:
+            await self._reports.before(outcomes)
             grant = await self._client.run(command)
         except JobfleetError as error:
             self._share.unused(want)
@@ -212,6 +216,11 @@ class Lane:
 
     # -- attempts
 
+    @property
+    def reports(self) -> Reports:
+        """Where it goes what running attempts tell."""
+        return self._reports
+
     def settled(self, attempt: Attempt, outcome: Outcome) -> None:
         """An attempt's outcome, to be handed in with the next exchange."""
         if self._running.get(attempt.job.id) is attempt:
@@ -254,16 +263,21 @@ class Lane:
             self._more = True
             self._stir.set()
         for job_id, number in believed.items():
-            attempt = self._running.get(job_id)
-            if attempt is not None and attempt.job.attempt == number and pulse.held.get(job_id) != number:
-                log.warning("lease lost, attempt ended", extra={"queue": self.queue, "job": job_id, "attempt": number})
-                del self._running[job_id]
-                end(attempt, Ending.WITHDRAWN)
+            if pulse.held.get(job_id) != number:
+                self.lost(job_id, number)
         known = {outcome.id for outcome in self._outcomes} | self._sending.keys() | self._running.keys()
         for job_id, number in self._orphans.look(pulse.held, known, self._exchanges, self._in_flight):
             log.warning("a job was leased and never seen; returned", extra={"queue": self.queue, "job": job_id})
             self._outcomes.append(Outcome(job_id, number, "return"))
             self._stir.set()
+
+    def lost(self, job_id: str, number: int) -> None:
+        """Redis says that an attempt is this worker's no more: end its handler, and tell nothing more of it."""
+        attempt = self._running.get(job_id)
+        if attempt is not None and attempt.job.attempt == number:
+            log.warning("lease lost, attempt ended", extra={"queue": self.queue, "job": job_id, "attempt": number})
+            del self._running[job_id]
+            end(attempt, Ending.WITHDRAWN)
 
     # -- the end
 

@@ -9,14 +9,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from jobfleet import codec, log_format
 from jobfleet.handlers import Handler
 from jobfleet.job import ClaimedJob
 from jobfleet.worker import verdict
-from jobfleet.worker.wire import PREFIX_BYTES, Answer, Ready, Request, Start, pack, unpack
+from jobfleet.worker.wire import PREFIX_BYTES, Answer, Ready, Request, Start, Word, heard, pack, unpack
 
 log = logging.getLogger("jobfleet.worker")
 
@@ -29,6 +29,9 @@ START_SECONDS = 60.0
 _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[3:]; from jobfleet.worker.child import main; main(*map(int, sys.argv[1:3]))"
 )
+
+
+Hear = Callable[[Word], None]
 
 
 class Child:
@@ -65,14 +68,26 @@ class Child:
             raise
         return child
 
-    async def ask(self, request: Request) -> Answer:
-        """Run one attempt.
+    async def ask(self, request: Request, told: Hear) -> Answer:
+        """Run one attempt; ``told`` hears what its handler tells.
 
         Raises:
             ProcessEnded: the process ended meanwhile, by a signal or by itself.
         """
         self._writer.write(pack(request))
-        return unpack(Answer, await self._hear())
+        return await self._answer(told)
+
+    async def _answer(self, told: Hear) -> Answer:
+        while True:
+            message = heard(await self._hear())
+            if isinstance(message, Answer):
+                return message
+            told(message)
+
+    async def last_words(self, told: Hear) -> None:
+        """Hear what the handler tells while it is ended."""
+        with contextlib.suppress(verdict.ProcessEnded, ValueError):  # a message may be cut off
+            await self._answer(told)
 
     async def _hear(self) -> bytes:
         try:
@@ -133,8 +148,8 @@ class Processes:
                 return child
         return await Child.start(module)
 
-    async def run(self, child: Child, handler: Handler, job: ClaimedJob) -> object:
-        """The handler's result. A cancel ends the process before it ends this call.
+    async def run(self, child: Child, handler: Handler, job: ClaimedJob, told: Hear) -> object:
+        """The handler's result; ``told`` hears what it tells. A cancel ends the process before it ends this call.
 
         Raises:
             Decided: the handler failed.
@@ -142,9 +157,9 @@ class Processes:
         """
         function = handler.function
         try:
-            answer = await child.ask(Request(function.__module__, function.__qualname__, job))
+            answer = await child.ask(Request(function.__module__, function.__qualname__, job), told)
         except asyncio.CancelledError:
-            await self.part(child.kill())
+            await self.part(_ended(child, told))
             raise
         if self.memory_mb and answer.memory_mb > self.memory_mb:
             log.info("a process took too much memory and is replaced", extra={"memory_mb": answer.memory_mb})
@@ -173,6 +188,10 @@ class Processes:
             self.part(child.dismiss())
         if self._parting:
             await asyncio.wait(self._parting)
+
+
+async def _ended(child: Child, told: Hear) -> None:
+    await asyncio.gather(child.kill(), child.last_words(told))
 
 
 def _how(code: int) -> str:

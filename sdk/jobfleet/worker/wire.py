@@ -34,7 +34,15 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     job: ClaimedJob
 
 
-class Answer(msgspec.Struct, array_like=True, frozen=True):
+class Word(msgspec.Struct, array_like=True, frozen=True, tag=1):
+    """What the handler tells meanwhile; see :class:`jobfleet.report.Told`."""
+
+    progress: bytes
+    lines: bytes
+    first: int
+
+
+class Answer(msgspec.Struct, array_like=True, frozen=True, tag=2):
     """What became of it. ``kind`` and ``message`` are the exception's, empty where there was none."""
 
     outcome: Outcome
@@ -43,11 +51,12 @@ class Answer(msgspec.Struct, array_like=True, frozen=True):
     memory_mb: int
 
 
-M = TypeVar("M", Start, Ready, Request, Answer)
+M = TypeVar("M", Start, Ready, Request)
 _encoder = msgspec.msgpack.Encoder()
+_heard = msgspec.msgpack.Decoder(Word | Answer)
 
 
-def pack(message: Start | Ready | Request | Answer) -> bytes:
+def pack(message: Start | Ready | Request | Word | Answer) -> bytes:
     """A message as it is sent."""
     data = _encoder.encode(message)
     return len(data).to_bytes(PREFIX_BYTES, "big") + data
@@ -60,3 +69,13 @@ def unpack(kind: type[M], data: bytes) -> M:
         ValueError: it is of another kind.
     """
     return msgspec.msgpack.decode(data, type=kind)
+
+
+def heard(data: bytes) -> Word | Answer:
+    """A message of a process that runs an attempt, without its length.
+
+    Raises:
+        ValueError: it is of another kind.
+    """
+    message: Word | Answer = _heard.decode(data)
+    return message

@@ -1,6 +1,6 @@
--- read_log: the log lines of a job. Reads only.
+-- read_log: the log of a job, which is small. Reads only.
 --
--- KEYS[1] logs  hash  id -> lines
+-- KEYS[1] logs  hash  id -> bytes, as in note.lua
 -- ARGV[1] id
--- returns text, or false: none
+-- returns bytes, or false: none
 return redis.call('HGET', KEYS[1], ARGV[1])
