@@ -63,6 +63,7 @@ class _Failure(msgspec.Struct, array_like=True, frozen=True):
     traceback: str = ""
     attempt: int = 0
     fingerprint: str = ""
+    final: bool = False
 
 
 class WorkerInfo(msgspec.Struct, array_like=True, frozen=True):
@@ -195,20 +196,26 @@ def pack_failure(failure: Failure) -> bytes:
             failure.traceback[-MAX_TRACEBACK:],
             failure.attempt,
             failure.fingerprint,
+            failure.final,
         )
     )
     return len(packed).to_bytes(4, "big") + packed
 
 
 def unpack_failures(raw: bytes | None) -> tuple[Failure, ...]:
-    """What :func:`pack_failure` packed, once or more, the oldest first."""
+    """What :func:`pack_failure` packed and the scripts keep (``_shelf.lua``), the oldest first."""
     failures = []
     at = 0
     while raw and at < len(raw):
-        end = at + 4 + int.from_bytes(raw[at : at + 4], "big")
-        found = _failure.decode(raw[at + 4 : end])
-        failures.append(Failure(found.kind, found.message, found.traceback, found.attempt, found.fingerprint))
-        at = end
+        at_ms, place = int.from_bytes(raw[at : at + 6], "big"), at + 7 + raw[at + 6]
+        worker = raw[at + 7 : place].decode("utf-8", "replace")
+        at = place + 4 + int.from_bytes(raw[place : place + 4], "big")
+        found = _failure.decode(raw[place + 4 : at])
+        failures.append(
+            Failure(
+                found.kind, found.message, found.traceback, found.attempt, found.fingerprint, found.final, at_ms, worker
+            )
+        )
     return tuple(failures)
 
 

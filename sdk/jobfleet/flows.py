@@ -5,14 +5,16 @@ A client sends it the answers: it follows it (``AsyncClient.follow``, ``SyncClie
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from jobfleet.errors import JobfleetError
 from jobfleet.job import JobView
 from jobfleet.scripts import looking, producing, steering
 from jobfleet.scripts.command import Command
+from jobfleet.scripts.looking import Page
 from jobfleet.scripts.producing import BATCH, NewJob
 from jobfleet.scripts.steering import Cancellation
 from jobfleet.seal import PLAIN, Seal
@@ -35,6 +37,7 @@ class FailureFilter:
         fingerprint: of the last failure: what failures with one cause have in common.
         group: the job's group.
         text: found in the last failure's message.
+        final: of the last failure: whether no attempt could have helped; see :class:`jobfleet.Failure`.
         failed_before_ms, failed_after_ms: Unix ms at which it failed.
     """
 
@@ -43,6 +46,7 @@ class FailureFilter:
     fingerprint: str | None = None
     group: str | None = None
     text: str | None = None
+    final: bool | None = None
     failed_before_ms: int | None = None
     failed_after_ms: int | None = None
 
@@ -54,6 +58,7 @@ class FailureFilter:
             and self.group in (None, job.group)
             and self.kind in (None, error.kind if error else "")
             and self.fingerprint in (None, error.fingerprint if error else "")
+            and self.final in (None, error.final if error else False)
             and (self.text is None or (error is not None and self.text in error.message))
             and (self.failed_before_ms is None or job.since_ms < self.failed_before_ms)
             and (self.failed_after_ms is None or job.since_ms > self.failed_after_ms)
@@ -81,32 +86,63 @@ def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Flow[list[str]]:
     return ids
 
 
-def pages(
-    realm: str, queue: str, state: State, most: int, seal: Seal = PLAIN
-) -> Generator[Command[Any], Any, list[JobView]]:
+def job(realm: str, queue: str, job_id: str, seal: Seal = PLAIN) -> Flow[JobView | None]:
+    """One job, with the worker that runs it, if one does."""
+    found: JobView | None = yield looking.look(realm, queue, job_id, seal=seal)
+    if found is None or found.state is not State.ACTIVE:
+        return found
+    reading = yield looking.inspect(realm, queue)
+    worker = yield looking.holder(realm, queue, job_id, [worker.id for worker in reading.workers])
+    return replace(found, worker=worker)
+
+
+def jobs(realm: str, queue: str, state: State, most: int, seal: Seal = PLAIN) -> Flow[list[JobView]]:
     """The jobs of a state, at most ``most``, a page at a time."""
-    found: list[JobView] = []
-    start = 0
+    if state is State.ACTIVE:
+        reading = yield looking.inspect(realm, queue)
+        workers = [worker.id for worker in reading.workers]
+        return (yield from _pages(partial(looking.list_active, realm, queue, workers, seal=seal), most))
+    found = yield from _pages(partial(looking.list_jobs, realm, queue, state, seal=seal), most)
+    if state is State.WAITING and len(found) < most:
+        found += yield from _of_groups(realm, queue, most - len(found), seal)
+    return found
+
+
+def _pages(
+    page: Callable[[int, int], Command[Page]], most: int, wanted: FailureFilter | None = None
+) -> Flow[list[JobView]]:
+    """Pages one after the other, until there are enough jobs or no more; each job once, though it may stand twice."""
+    found: dict[str, JobView] = {}
+    start, size = 0, min(PAGE, most) if wanted is None else PAGE
     while len(found) < most:
-        page = yield looking.list_jobs(realm, queue, state, start, PAGE, seal=seal)
-        found += page
-        start += PAGE
-        if len(page) < PAGE and (state is not State.WAITING or not page):
+        looked, jobs = yield page(start, size)
+        found |= {job.id: job for job in jobs if wanted is None or wanted.matches(job)}
+        start += looked
+        if looked < size:
             break
-    return found[:most]
+    return list(found.values())[:most]
+
+
+def _of_groups(realm: str, queue: str, most: int, seal: Seal) -> Flow[list[JobView]]:
+    """The waiting jobs of groups, group by group."""
+    found: dict[str, JobView] = {}
+    seen: set[str] = set()
+    cursor = -1
+    while cursor and len(found) < most:
+        cursor, named = yield looking.waiting_groups(realm, queue, max(0, cursor))
+        groups = [group for group in named if group not in seen]
+        seen.update(groups)
+        place = looking.HEAD
+        while groups and len(found) < most:
+            walk = yield looking.list_groups(realm, queue, groups, place, PAGE, seal=seal)
+            found |= {job.id: job for job in walk.jobs}
+            groups, place = groups[walk.through :], walk.place
+    return list(found.values())[:most]
 
 
 def failed(realm: str, queue: str, wanted: FailureFilter, most: int, seal: Seal = PLAIN) -> Flow[list[JobView]]:
     """The failed jobs that are meant, the newest first, at most ``most``."""
-    found: list[JobView] = []
-    start = 0
-    while len(found) < most:
-        page = yield looking.list_jobs(realm, queue, State.FAILED, start, PAGE, seal=seal)
-        found += [job for job in page if wanted.matches(job)]
-        start += PAGE
-        if len(page) < PAGE:
-            break
-    return found[:most]
+    return (yield from _pages(partial(looking.list_jobs, realm, queue, State.FAILED, seal=seal), most, wanted))
 
 
 def grouped(jobs: Iterable[JobView]) -> list[FailureGroup]:

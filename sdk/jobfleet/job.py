@@ -40,11 +40,16 @@ class Failure:
     """Why an attempt failed.
 
     Attributes:
-        kind: the exception's class, or ``timeout``, ``poison``, ``unknown job``, ``bad arguments``.
+        kind: the exception's class, or ``timeout``, ``lease lost``, ``poison``, ``expired``, ``unknown job``,
+            ``bad arguments``, ``bad result``.
         message: its text, cut at 2,000 characters.
         traceback: cut at 8,000 characters from the end; empty where there is none.
         attempt: which delivery failed; 0 where no worker lived to tell.
         fingerprint: the same for failures with one cause, whatever numbers and ids their messages hold.
+        final: its kind: no further attempt could have helped (``Unrecoverable``, bad arguments or result, poison,
+            expired), so the job failed whatever attempts were left. False: it was worth another one, if there was one.
+        at_ms: when, Unix ms of Redis' clock.
+        worker: the id of the worker whose attempt it was; empty where none ran it.
     """
 
     kind: str
@@ -52,6 +57,9 @@ class Failure:
     traceback: str = ""
     attempt: int = 0
     fingerprint: str = ""
+    final: bool = False
+    at_ms: int = 0
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +68,11 @@ class JobView:
 
     Attributes:
         since_ms: when it came into its state; of a delayed job, when it is due.
+        started_ms: when its last attempt began.
         attempt: deliveries so far; ``failures`` of them failed, ``lost`` of them lost their lease.
-        error: the last failure; ``history`` has the earlier ones too, the oldest first, as far as they are kept.
-        progress: what the handler told last, whatever that was.
+        error: the last failure; ``history`` has the earlier ones too, the oldest first, 32 KiB of them at most.
+        progress: what a handler told last: percent, or data.
+        worker: the id of the worker that runs it, where that was looked up (``fleet.queue(name).job(id)`` does).
     """
 
     queue: str
@@ -84,6 +94,17 @@ class JobView:
     progress: Any
     group: str | None
     metadata: dict[str, str]
+    worker: str = ""
+
+    @property
+    def ended_ms(self) -> int:
+        """When it completed, failed or was cancelled; 0: it has not."""
+        return self.since_ms if self.state.terminal else 0
+
+    @property
+    def due_ms(self) -> int:
+        """When a delayed job may run; 0: it is not delayed."""
+        return self.since_ms if self.state is State.DELAYED else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +140,6 @@ def result_of(job_id: str, job: JobView | None) -> Any:
     if job is None:
         raise LookupError(f"there is no job {job_id}, or no longer")
     if job.state is not State.COMPLETED:
-        why = f": {job.error.kind}: {job.error.message}" if job.error else ""
+        why = f": {job.error.kind}: {job.error.message}" if job.error and job.state is State.FAILED else ""
         raise JobFailed(f"job {job_id} {job.state.value}{why}")
     return job.result

@@ -48,6 +48,9 @@ class QueueKeys:
         self.draining = prefix + "draining"
         self.busy = prefix + "busy"
         self.ring = prefix + "ring"
+        self.group_line = prefix + "group_line"
+        self.group_next = prefix + "group_next"
+        self.group_wait = prefix + "group_wait"
         self.group_parked = prefix + "group_parked"
         self.all = (*self.lines, *(prefix + name for name in self.NAMES))
 

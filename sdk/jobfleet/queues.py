@@ -129,16 +129,20 @@ class QueueHandle(_Verbs):
         return await self._fleet.status(self.name)
 
     async def job(self, job_id: str) -> JobView | None:
-        """One job; None where there is none, or no longer."""
-        return await self._run(looking.look(*self._at, job_id, seal=self._fleet.seal))
+        """One job, with its history and the worker that runs it; None where there is none, or no longer."""
+        return await self._follow(flows.job(*self._at, job_id, self._fleet.seal))
 
     async def log(self, job_id: str, start: int = 0, limit: int = 1000) -> JobLog:
         """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
         return await self._run(looking.read_log(*self._at, job_id, start, limit))
 
     async def jobs(self, state: State, limit: int = 100) -> list[JobView]:
-        """Jobs that wait, are delayed, or have ended, at most ``limit``; the newest first, of the others the next."""
-        return await self._follow(flows.pages(*self._at, state, limit, self._fleet.seal))
+        """Jobs of a state, at most ``limit``: of those that have ended the newest first, of delayed ones the next.
+
+        Waiting ones come by priority, then those of groups, group by group; active ones worker by worker. The cost
+        grows with ``limit``, and for active ones with the workers, not with the queue.
+        """
+        return await self._follow(flows.jobs(*self._at, state, limit, self._fleet.seal))
 
     async def failed(self, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""
@@ -227,16 +231,16 @@ class SyncQueueHandle(_Verbs):
         return self._fleet.status_sync(self.name)
 
     def job(self, job_id: str) -> JobView | None:
-        """One job; None where there is none, or no longer."""
-        return self._run(looking.look(*self._at, job_id, seal=self._fleet.seal))
+        """One job; as :meth:`QueueHandle.job`."""
+        return self._follow(flows.job(*self._at, job_id, self._fleet.seal))
 
     def log(self, job_id: str, start: int = 0, limit: int = 1000) -> JobLog:
         """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
         return self._run(looking.read_log(*self._at, job_id, start, limit))
 
     def jobs(self, state: State, limit: int = 100) -> list[JobView]:
-        """Jobs that wait, are delayed, or have ended."""
-        return self._follow(flows.pages(*self._at, state, limit, self._fleet.seal))
+        """Jobs of a state; as :meth:`QueueHandle.jobs`."""
+        return self._follow(flows.jobs(*self._at, state, limit, self._fleet.seal))
 
     def failed(self, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""

@@ -57,10 +57,10 @@ async def test_failed_jobs_are_listed_newest_first_with_all_their_failures(queue
     await queue.exchange("w1", 0, Outcome("a", 2, "fail", failure("second")))
     await queue.client._redis.zadd("jf:{test/photos}:failed", {"a": (await queue.read()).now_ms - 60_000})
     await queue.exchange("w1", 0, Outcome("b", 1, "fail", failure("only")))
-    page = await queue.client.run(looking.list_jobs(REALM, QUEUE, State.FAILED, 0, 10))
+    _, page = await queue.client.run(looking.list_jobs(REALM, QUEUE, State.FAILED, 0, 10))
     assert [view.id for view in page] == ["b", "a"]
     assert [f.message for f in page[1].history] == ["first", "second"]
-    page = await queue.client.run(looking.list_jobs(REALM, QUEUE, State.FAILED, 1, 10))
+    _, page = await queue.client.run(looking.list_jobs(REALM, QUEUE, State.FAILED, 1, 10))
     assert [view.id for view in page] == ["a"]
 
 
@@ -69,7 +69,7 @@ async def test_waiting_jobs_are_listed_in_the_order_of_their_lines(queue: Queue)
     await queue.cancel("p1-1")
     found = []
     for start in (0, 2, 4):
-        page = await queue.client.run(looking.list_jobs(REALM, QUEUE, State.WAITING, start, 2))
+        _, page = await queue.client.run(looking.list_jobs(REALM, QUEUE, State.WAITING, start, 2))
         found += [view.id for view in page]
     assert found == ["p1-0", "p1-2", "p3-0", "p3-1", "p3-2"]
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobfleet import codec
 from jobfleet.job import JobLog, JobView
 from jobfleet.keys import queue_keys
 from jobfleet.report import unpack_log
-from jobfleet.scripts.command import Command, Script
+from jobfleet.scripts.command import Argument, Command, Script
 from jobfleet.seal import PLAIN, Seal
 from jobfleet.states import State
 
 _inspect = Script("inspect")
 _look = Script("look")
 _await_end = Script("await_end")
+_holder = Script("holder")
 _list = Script("list")
+_list_active = Script("list_active")
+_waiting_groups = Script("waiting_groups")
+_list_groups = Script("list_groups")
 _read_log = Script("read_log")
 
 
@@ -117,15 +121,76 @@ def _one(queue: str, job_id: str, seal: Seal) -> Callable[[list[Any] | None], Jo
     return lambda raw: codec.view(queue, job_id, *raw, seal=seal) if raw else None
 
 
-def list_jobs(
-    realm: str, queue: str, state: State, start: int, limit: int, *, seal: Seal = PLAIN
-) -> Command[list[JobView]]:
-    """A page of the jobs that wait, are delayed or have ended: the newest first, of delayed and waiting the next."""
+def holder(realm: str, queue: str, job_id: str, workers: Sequence[str]) -> Command[str]:
+    """Which of these workers runs a job; empty: none."""
+    keys = queue_keys(realm, queue)
+    names = [keys.active(worker) for worker in workers]
+    return Command(_holder, names, [job_id, *workers], lambda raw: raw.decode())
 
-    def parse(flat: list[Any]) -> list[JobView]:
-        return [codec.view(queue, flat[i].decode(), *flat[i + 1 : i + 5], seal=seal) for i in range(0, len(flat), 5)]
 
-    return Command(_list, queue_keys(realm, queue).all, [state.value, start, limit], parse)
+Page = tuple[int, list[JobView]]
+"""How many ids were looked at, and the jobs behind those that still stand for one."""
+
+
+def list_jobs(realm: str, queue: str, state: State, start: int, limit: int, *, seal: Seal = PLAIN) -> Command[Page]:
+    """A page of the jobs that wait in no group, are delayed or have ended: the newest first, of the others the next."""
+    args: list[Argument] = [state.value, start, limit]
+    return Command(_list, queue_keys(realm, queue).all, args, lambda raw: (raw[0], _views(queue, raw[1], seal)))
+
+
+def list_active(
+    realm: str, queue: str, workers: Sequence[str], start: int, limit: int, *, seal: Seal = PLAIN
+) -> Command[Page]:
+    """A page of the jobs that these workers run."""
+    keys = queue_keys(realm, queue)
+    names = [keys.jobs, keys.results, keys.errors, keys.progress, *(keys.active(worker) for worker in workers)]
+
+    def parse(raw: list[Any]) -> Page:
+        looked, flat = raw
+        parts = (flat[i : i + 6] for i in range(0, len(flat), 6))
+        return looked, [
+            replace(codec.view(queue, job_id.decode(), *rest, seal=seal), worker=worker.decode())
+            for job_id, *rest, worker in parts
+        ]
+
+    return Command(_list_active, names, [start, limit, *workers], parse)
+
+
+def waiting_groups(realm: str, queue: str, cursor: int) -> Command[tuple[int, list[str]]]:
+    """Some groups with waiting jobs, and where to go on; from 0 until it is 0 again."""
+    names = [queue_keys(realm, queue).group_wait]
+    return Command(_waiting_groups, names, [cursor], lambda raw: (raw[0], [group.decode() for group in raw[1]]))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupsPage:
+    """Waiting jobs of groups; so many of the groups are through, and ``place`` is where to go on in the next."""
+
+    through: int
+    place: tuple[int, bytes]
+    jobs: list[JobView]
+
+
+HEAD = (1, b"")
+"""The place at which a group's jobs begin."""
+
+
+def list_groups(
+    realm: str, queue: str, groups: Sequence[str], place: tuple[int, bytes], limit: int, *, seal: Seal = PLAIN
+) -> Command[GroupsPage]:
+    """The waiting jobs of these groups, from ``place`` on in the first."""
+    keys = queue_keys(realm, queue)
+    names = [keys.jobs, keys.results, keys.errors, keys.progress, keys.group_line, keys.group_next]
+
+    def parse(raw: list[Any]) -> GroupsPage:
+        through, priority, node, flat = raw
+        return GroupsPage(through, (priority, node), _views(queue, flat, seal))
+
+    return Command(_list_groups, names, [limit, *place, *groups], parse)
+
+
+def _views(queue: str, flat: list[Any], seal: Seal) -> list[JobView]:
+    return [codec.view(queue, flat[i].decode(), *flat[i + 1 : i + 5], seal=seal) for i in range(0, len(flat), 5)]
 
 
 def read_log(realm: str, queue: str, job_id: str, start: int, limit: int) -> Command[JobLog]:

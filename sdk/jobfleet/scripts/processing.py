@@ -139,7 +139,7 @@ def settle_and_claim(
     )
 
 
-EXPIRED = pack_failure(Failure("expired", "the job waited longer than its expires_in allowed"))
+EXPIRED = pack_failure(Failure("expired", "the job waited longer than its expires_in allowed", final=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +171,17 @@ POISON = pack_failure(
     Failure(
         "poison",
         "the workers that ran this job were lost more often than maxDeliveries allows; it may be what ends them",
+        final=True,
     )
 )
+
+LOST = pack_failure(Failure("lease lost", "the worker died, or could not reach Redis; the job went back to the queue"))
 
 
 def reclaim(realm: str, queue: str, worker: str, *, known_dead: bool) -> Command[int]:
     """Give a dead worker's jobs back; the answer is how many, or -1: its lease still runs and it is not known dead."""
     keys = queue_keys(realm, queue)
-    args: list[Argument] = [worker, int(known_dead), POISON, WAKE_CHANNEL, keys.address, keys.ends]
+    args: list[Argument] = [worker, int(known_dead), POISON, WAKE_CHANNEL, keys.address, keys.ends, LOST]
     return Command(
         _reclaim,
         [*keys.all, keys.active(worker)],

@@ -58,7 +58,7 @@ def completed(job: ClaimedJob, result: object) -> Outcome:
         data = codec.pack_result(result)
     except Exception as error:  # noqa: BLE001 - what a value says of itself may raise anything
         kind, message = "bad result", f"the handler's result cannot be stored: {text_of(error)}"
-        failure = Failure(kind, message, "", job.attempt, fingerprint(kind, message))
+        failure = Failure(kind, message, "", job.attempt, fingerprint(kind, message), final=True)
         return Outcome(job.id, job.attempt, "fail", codec.pack_failure(failure))
     return Outcome(job.id, job.attempt, "complete", data)
 
@@ -91,9 +91,9 @@ def failed(
     if isinstance(decision, Snooze | RateLimited):
         wait = round(decision.seconds * 1000)
         return Outcome(job.id, job.attempt, "snooze" if isinstance(decision, Snooze) else "limit", b"", wait)
-    data = codec.pack_failure(describe(job, error, home))
     failures = job.failures + 1
     final = body is None or isinstance(decision, Unrecoverable) or isinstance(error, InvalidJob)
+    data = codec.pack_failure(describe(job, error, home, final=final))
     if final or body is None or failures >= body.attempts:
         return Outcome(job.id, job.attempt, "fail", data)
     if isinstance(decision, RetryAfter):
@@ -103,12 +103,13 @@ def failed(
     return Outcome(job.id, job.attempt, "retry", data, wait)
 
 
-def describe(job: ClaimedJob, error: BaseException, home: str = "") -> Failure:
+def describe(job: ClaimedJob, error: BaseException, home: str = "", *, final: bool = False) -> Failure:
     """An error as it is kept with the job."""
     kind = kind_of(error)
     trace = "" if type(error) in _KINDS else "".join(traceback.format_exception(error))
     message = text_of(error)
-    return Failure(kind, message, _sendable(trace), job.attempt, fingerprint(kind, message, error.__traceback__, home))
+    mark = fingerprint(kind, message, error.__traceback__, home)
+    return Failure(kind, message, _sendable(trace), job.attempt, mark, final)
 
 
 def text_of(error: BaseException) -> str:

@@ -55,12 +55,17 @@ def test_an_argument_that_cannot_travel_is_named(args: dict[Any, Any], field: st
     assert caught.value.field == field
 
 
+def kept(failure: Failure, at_ms: int = 1, worker: str = "w1") -> bytes:
+    """A failure as the scripts keep it."""
+    return at_ms.to_bytes(6, "big") + bytes([len(worker)]) + worker.encode() + codec.pack_failure(failure)
+
+
 def test_a_record_is_read_as_the_scripts_write_it() -> None:
     header = struct.pack(">BB", ord("A"), 3) + (258).to_bytes(3, "big") + bytes([2, 1])
     header += b"".join(n.to_bytes(6, "big") for n in (1_700_000_000_001, 1_700_000_000_002, 1_700_000_000_003))
     assert len(header) == codec.HEADER_BYTES
     record = header + codec.pack_body("job", {"n": 1}, JobOptions())
-    failures = codec.pack_failure(Failure("E", "earlier")) + codec.pack_failure(Failure("E", "why"))
+    failures = kept(Failure("E", "earlier")) + kept(Failure("E", "why", final=True), 1_700_000_000_004, "")
     view = codec.view("q", "id", record, codec.pack_result([1]), failures, codec.pack_result(50))
     assert [failure.message for failure in view.history] == ["earlier", "why"]
     assert (view.progress, view.group) == (50, None)
@@ -72,11 +77,12 @@ def test_a_record_is_read_as_the_scripts_write_it() -> None:
     )
     assert view.result == [1]
     assert view.error is not None
-    assert view.error.message == "why"
+    assert view.error == Failure("E", "why", final=True, at_ms=1_700_000_000_004)
+    assert (view.history[0].at_ms, view.history[0].worker, view.history[0].final) == (1, "w1", False)
 
 
 def test_a_failure_is_cut_to_its_limits() -> None:
-    (failure,) = codec.unpack_failures(codec.pack_failure(Failure("E", "m" * 9_000, "t" * 20_000 + "end")))
+    (failure,) = codec.unpack_failures(kept(Failure("E", "m" * 9_000, "t" * 20_000 + "end")))
     assert (len(failure.message), len(failure.traceback)) == (codec.MAX_MESSAGE, codec.MAX_TRACEBACK)
     assert failure.traceback.endswith("end")
 

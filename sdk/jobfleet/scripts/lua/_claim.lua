@@ -20,7 +20,7 @@ local function accept(id, record)
   changed[n + 1] = id
   if extension and extension.x and since_of(record) + extension.x < now then
     expired[#expired + 1] = id
-    keep_failure(id, expired_error)
+    keep_failure(id, expired_error, '')
     changed[n + 2] = in_state(record, FAILED, now_bytes)
     ended(id, extension, channel)
     return nil

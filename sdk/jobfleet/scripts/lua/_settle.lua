@@ -34,7 +34,7 @@ local function settle()
           dropped[#dropped + 1] = id
         end
       elseif verdict == 'fail' or verdict == 'retry' then
-        if bytes ~= '' then keep_failure(id, bytes) end
+        if bytes ~= '' then keep_failure(id, bytes, worker) end
         failed_now = true
         if verdict == 'fail' then
           state = FAILED

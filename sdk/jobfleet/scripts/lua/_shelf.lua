@@ -51,12 +51,14 @@ local function shelve_cancelled(ids)
   shelve(cancelled, ids, setting.keep_failed, setting.keep_failed_seconds)
 end
 
--- Failures are kept one after the other, the newest last; the older ones go when they would weigh too much.
+-- Failures are kept one after the other, the newest last: ms 6, length of the worker's id 1, the id, bytes (which begin with
+-- their own length). The older ones go when they would weigh too much.
 local FAILURES_BYTES = 32768
-local function keep_failure(id, bytes)
+local function keep_failure(id, bytes, worker)
   local earlier = redis.call('HGET', errors, id) or ''
   if #earlier + #bytes > FAILURES_BYTES then earlier = '' end
-  redis.call('HSET', errors, id, earlier .. bytes)
+  worker = string.sub(worker, 1, 255)
+  redis.call('HSET', errors, id, earlier .. struct.pack('>I6B', now, #worker) .. worker .. bytes)
 end
 
 -- What else happens when a job ends: its deduplication key is free, and whoever waits for it is told.

@@ -1,22 +1,21 @@
 -- list: a page of the jobs of one state, whole. Reads only. Of failed, cancelled and completed the newest come first, of
--- delayed the next due, of waiting the next in each line.
+-- delayed the next due, of waiting the next in each line; of groups, see list_groups.
 --
 -- KEYS[1..39]    the queue, as in _queue.lua
 -- ARGV[1] state  waiting | delayed | completed | failed | cancelled
 -- ARGV[2] start  how many to leave out
 -- ARGV[3] limit  how many to give
--- returns {id, record, result or false, error or false, progress or false, ...}
+-- returns {ids looked at, {id, record, result or false, error or false, progress or false, ...}}
 --@include _record
 --@include _queue
 local start, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 local stop = start + limit - 1
-local ids
+local ids = {}
 if ARGV[1] == 'completed' then ids = redis.call('LRANGE', completed, start, stop)
 elseif ARGV[1] == 'failed' then ids = redis.call('ZREVRANGE', failed, start, stop)
 elseif ARGV[1] == 'cancelled' then ids = redis.call('ZREVRANGE', cancelled, start, stop)
 elseif ARGV[1] == 'delayed' then ids = redis.call('ZRANGE', delayed, start, stop)
-else
-  ids = {}
+elseif ARGV[1] == 'waiting' then
   for priority = 1, 10 do
     local length = redis.call('LLEN', KEYS[priority])
     if start < length then
@@ -37,4 +36,4 @@ for _, id in ipairs(ids) do
     page[#page + 1] = redis.call('HGET', progress, id)
   end
 end
-return page
+return {#ids, page}

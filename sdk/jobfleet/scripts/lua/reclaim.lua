@@ -9,6 +9,7 @@
 -- ARGV[4] channel     where the operator listens
 -- ARGV[5] address     realm/queue
 -- ARGV[6] ends        channel where the end of a job is told to those who wait for it
+-- ARGV[7] lost        bytes kept with a job that goes back
 -- returns jobs taken from it, or -1: its lease still runs
 --@include _record
 --@include _queue
@@ -36,9 +37,10 @@ for i = 1, #mine, 2 do
     elseif lost > setting.max_deliveries then
       state = FAILED
       poison[#poison + 1] = id
-      keep_failure(id, ARGV[3])
+      keep_failure(id, ARGV[3], worker)
     else
       returned[#returned + 1] = id
+      keep_failure(id, ARGV[7], worker)
       put_first(id, priority, extension)
     end
     if state ~= WAITING then ended(id, extension, ARGV[6]) end
