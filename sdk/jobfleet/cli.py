@@ -1,4 +1,4 @@
-"""The command line: ``jobfleet worker`` and ``jobfleet status``."""
+"""The command line: ``jobfleet worker``, ``jobfleet status`` and ``jobfleet job``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import signal
 import sys
 from pathlib import Path
 
-from jobfleet import __version__, reload
+from jobfleet import __version__, portrait, reload
 from jobfleet.environment import Environment
 from jobfleet.errors import ConfigurationError, InvalidJob, JobfleetError, Unavailable
 from jobfleet.fleet import Fleet
@@ -21,7 +21,7 @@ from jobfleet.log_format import install
 from jobfleet.options import check_queue_name
 from jobfleet.status import QueueStatus
 
-EXIT_USAGE, EXIT_UNAVAILABLE = 2, 3
+EXIT_UNKNOWN, EXIT_USAGE, EXIT_UNAVAILABLE = 1, 2, 3
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jobfleet",
-        description="Job queues as Kubernetes resources: run a worker, look at a queue.",
+        description="Job queues as Kubernetes resources: run a worker, look at a queue, at a job.",
         epilog="The environment gives defaults: JOBFLEET_REDIS_URL, JOBFLEET_REALM, JOBFLEET_QUEUES, "
         "JOBFLEET_CONCURRENCY, JOBFLEET_WORKER, JOBFLEET_POOL, JOBFLEET_DRAIN_SECONDS, JOBFLEET_HEALTH_PORT.",
     )
@@ -80,6 +80,17 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("queues", nargs="*", metavar="QUEUE", help="[those of JOBFLEET_QUEUES]")
     status.add_argument("--json", action="store_true", help="one JSON object a line")
     status.set_defaults(run=_status)
+
+    job = commands.add_parser(
+        "job",
+        help="show a job",
+        description="Show a job: its state, times, attempts and failures, arguments, progress, result and log.",
+    )
+    job.add_argument("id", metavar="ID", help="what enqueue returned")
+    job.add_argument("--queue", metavar="QUEUE", help="where it is [that of JOBFLEET_QUEUES, if it names one]")
+    job.add_argument("--log", type=int, default=20, metavar="N", help="lines of its log, the newest; 0: none [20]")
+    job.add_argument("--json", action="store_true", help="one JSON object")
+    job.set_defaults(run=_job)
     return parser
 
 
@@ -166,6 +177,24 @@ def _status(options: argparse.Namespace) -> int:
     else:
         print(_table(statuses))
     fleet.close_sync()
+    return 0
+
+
+def _job(options: argparse.Namespace) -> int:
+    fleet = Fleet.from_env()
+    names = [options.queue] if options.queue else list(Environment.read().queues)
+    if len(names) != 1:
+        raise ConfigurationError(f"name the job's queue, as in 'jobfleet job {options.id} --queue photos'")
+    if options.log < 0:
+        raise ConfigurationError(f"--log: {options.log} must be 0 or more lines")
+    queue = fleet.queue_sync(names[0])
+    job = queue.job(options.id)
+    log = queue.log(options.id, -options.log, options.log)
+    fleet.close_sync()
+    if job is None:
+        print(f"jobfleet: queue {names[0]!r} has no job {options.id!r}, or no longer", file=sys.stderr)
+        return EXIT_UNKNOWN
+    print(portrait.as_json(job, log) if options.json else portrait.as_text(job, log))
     return 0
 
 

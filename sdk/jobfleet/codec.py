@@ -284,7 +284,7 @@ _PAIRS: Final = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 
 
 class _Ids:
-    """New job ids: 48 bits of time in ms, 32 random bits of this process, a counter of 24; 18 characters, by time."""
+    """New job ids: 47 bits of time in ms, 32 random bits of this process, a counter of 24; 18 characters, by time."""
 
     def __init__(self) -> None:
         self.reseed()
@@ -306,8 +306,8 @@ class _Ids:
         return head + _PAIRS[tail >> 18] + _PAIRS[tail >> 6 & 4095] + _ALPHABET[tail & 63]
 
     def _head(self, ms: int) -> str:
-        """The first 13 characters: the time and all but two bits of the process."""
-        number = (ms & 0xFFFFFFFFFFFF) << 30 | self._process >> 2
+        """The first 13 characters: time and all but two bits of the process; never "-" first, as options have it."""
+        number = 1 << 77 | (ms & 0x7FFFFFFFFFFF) << 30 | self._process >> 2
         return "".join(_ALPHABET[number >> shift & 63] for shift in range(72, -1, -6))
 
 

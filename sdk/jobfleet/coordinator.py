@@ -14,7 +14,7 @@ from jobfleet.fleet import Fleet
 from jobfleet.flows import FailureFilter
 from jobfleet.handle import Options
 from jobfleet.handlers import Handler
-from jobfleet.job import JobView
+from jobfleet.job import JobLog, JobView
 from jobfleet.options import JobOptions
 from jobfleet.queues import ANY
 from jobfleet.scripts.steering import Cancellation
@@ -148,6 +148,14 @@ class JobQueueCoordinator(_Facade):
         """End a pause."""
         await self.fleet.queue(queue).resume()
 
+    async def get_job(self, queue: str, job_id: str) -> JobView | None:
+        """One job, with its history and the worker that runs it; None where there is none, or no longer."""
+        return await self.fleet.queue(queue).job(job_id)
+
+    async def get_job_log(self, queue: str, job_id: str, start: int = 0, limit: int = 1000) -> JobLog:
+        """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
+        return await self.fleet.queue(queue).log(job_id, start, limit)
+
     async def get_failed_jobs(self, queue: str, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""
         return await self.fleet.queue(queue).failed(wanted, limit)
@@ -222,6 +230,14 @@ class SyncJobQueueCoordinator(_Facade):
     def resume_workers(self, queue: str) -> None:
         """End a pause."""
         self.fleet.queue_sync(queue).resume()
+
+    def get_job(self, queue: str, job_id: str) -> JobView | None:
+        """One job; None where there is none, or no longer."""
+        return self.fleet.queue_sync(queue).job(job_id)
+
+    def get_job_log(self, queue: str, job_id: str, start: int = 0, limit: int = 1000) -> JobLog:
+        """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
+        return self.fleet.queue_sync(queue).log(job_id, start, limit)
 
     def get_failed_jobs(self, queue: str, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""

@@ -7,12 +7,19 @@ import time
 
 import pytest
 
-from jobfleet import JobQueueCoordinator, SyncJobQueueCoordinator, Unrecoverable, create_simple_config
+from jobfleet import (
+    JobQueueCoordinator,
+    SyncJobQueueCoordinator,
+    Unrecoverable,
+    create_simple_config,
+    current_job,
+)
 from jobfleet.coordinator import SimpleConfig
 
 
 async def test_jobs_go_through_the_coordinator_and_its_worker(redis_port: int, redis_url: str) -> None:
     async def double(n: int) -> int:
+        current_job().log(n)
         return 2 * n
 
     async with JobQueueCoordinator(create_simple_config("127.0.0.1", redis_port)) as queues:
@@ -23,8 +30,9 @@ async def test_jobs_go_through_the_coordinator_and_its_worker(redis_port: int, r
         while (await queues.get_queue_status("numbers")).completed_total < 3:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.02)
-        view = await queues.fleet.job_state("numbers", job_id)
+        view = await queues.get_job("numbers", job_id)
         assert view is not None
+        assert [line.text for line in (await queues.get_job_log("numbers", job_id)).lines] == ["4"]
         assert (view.result, view.priority) == (8, 1)
         assert list(await queues.get_all_queue_status()) == ["numbers"]
         assert (await queues.get_health()).healthy
@@ -63,7 +71,11 @@ async def test_health_names_what_is_wrong(redis_port: int, redis_url: str) -> No
 
 def test_synchronous_code_has_the_same_door(redis_port: int, redis_url: str) -> None:
     with SyncJobQueueCoordinator(SimpleConfig(redis_url, realm="shop", queues=("photos",))) as queues:
-        queues.enqueue_job("photos", {"n": 1})
+        job_id = queues.enqueue_job("photos", {"n": 1})
+        job = queues.get_job("photos", job_id)
+        assert job is not None
+        assert job.args == {"n": 1}
+        assert queues.get_job_log("photos", job_id).lines == ()
         queues.bulk_enqueue_jobs("photos", "job", [{}, {}])
         assert queues.get_queue_status("photos").waiting == 3
         assert queues.get_all_queue_status()["photos"].waiting == 3

@@ -100,5 +100,5 @@ def test_ids_are_unique_across_threads_and_sort_by_time() -> None:
         thread.join()
     ids = [job_id for into in found for job_id in into]
     assert len(set(ids)) == len(ids)
-    assert all(len(job_id) == 18 for job_id in ids)
+    assert all(len(job_id) == 18 and job_id[0].isalpha() for job_id in ids)
     assert codec.new_job_id()[:4] >= ids[0][:4]

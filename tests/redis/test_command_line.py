@@ -1,0 +1,102 @@
+"""``jobfleet job``: a job for a person, and for a program."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from fixtures.workers import QUEUE, ended, working
+from jobfleet import Backoff, Fleet, current_job
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+async def fleet(redis_url: str) -> AsyncIterator[Fleet]:
+    async with Fleet(redis_url) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def show(redis_url: str) -> Run:
+    """Runs ``jobfleet job`` with arguments and further variables of the environment."""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "jobfleet", "job", *arguments]
+        env = {**os.environ, "JOBFLEET_REDIS_URL": redis_url, "PYTHONIOENCODING": "utf-8", **variables}
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+
+    return run
+
+
+async def developed(fleet: Fleet, at: datetime) -> str:
+    """The id of a job that failed once, told what it does, and completed."""
+
+    @fleet.job(queue=QUEUE, attempts=5, backoff=Backoff(seconds=0.01), metadata={"album": "1"})
+    async def develop(photo: str, at: datetime) -> dict[str, bytes]:
+        job = current_job()
+        job.progress(40)
+        for n in range(30):
+            job.log(f"bath {n} \x1b[31mred")
+        if job.attempt == 1:
+            raise OSError("no \x1b[2Jwater")
+        return {"print": b"\x00\x01"}
+
+    async with working(fleet, name="pod-1"):
+        job_id = await develop.options(priority=3, group="studio").enqueue("lake", at)
+        await ended(fleet, job_id)
+    return job_id
+
+
+async def test_a_job_is_shown_to_a_person(fleet: Fleet, show: Run) -> None:
+    job_id = await developed(fleet, datetime(2026, 1, 2, tzinfo=UTC))
+    shown = show(job_id, "--queue", QUEUE, "--log", "2")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    text = shown.stdout
+    for part in (
+        f"job       {job_id}, develop in queue photos\n",
+        "state     completed\n",
+        "priority  3, group studio\n",
+        "attempts  2 begun; 1 of 5 failed\n",
+        'metadata  {"album":"1"}\n',
+        'args      {"photo":"lake","at":"2026-01-02T00:00:00Z"}\n',
+        "progress  40 %\n",
+        "attempt 1 on worker pod-1.",
+        ": OSError (retryable): no \\x1b[2Jwater\n",
+        'raise OSError("no',
+        "log       lines 59 to 60 of 60\n",
+        "attempt 2  bath 29 \\x1b[31mred\n",
+    ):
+        assert part in text
+    assert "\x1b" not in text
+
+
+async def test_a_job_is_shown_to_a_program(fleet: Fleet, show: Run) -> None:
+    job_id = await developed(fleet, datetime(2026, 1, 2, tzinfo=UTC))
+    shown = show(job_id, "--json", JOBFLEET_QUEUES=QUEUE)
+    told = json.loads(shown.stdout)
+    assert (told["id"], told["state"], told["attempt"], told["progress"]) == (job_id, "completed", 2, 40)
+    assert told["args"] == {"photo": "lake", "at": "2026-01-02T00:00:00Z"}
+    assert told["result"] == {"print": "AAE="}
+    assert told["history"][0]["kind"] == "OSError"
+    assert told["history"][0]["final"] is False
+    assert told["enqueued_ms"] <= told["history"][0]["at_ms"] <= told["ended_ms"]
+    assert (told["log"]["total"], told["log"]["first"], len(told["log"]["lines"])) == (60, 40, 20)
+    assert told["log"]["lines"][-1]["attempt"] == 2
+
+
+def test_what_cannot_be_shown_is_said(show: Run, redis_url: str) -> None:
+    unknown = show("nobody", "--queue", QUEUE)
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert unknown.stderr == "jobfleet: queue 'photos' has no job 'nobody', or no longer\n"
+    nowhere = show("nobody")
+    assert (nowhere.returncode, nowhere.stderr) == (
+        2, "jobfleet: name the job's queue, as in 'jobfleet job nobody --queue photos'\n",
+    )  # fmt: skip
+    assert show("nobody", "--queue", QUEUE, "--log", "-1").returncode == 2
