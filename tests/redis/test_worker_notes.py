@@ -302,14 +302,25 @@ async def test_whoever_awaits_knows_that_it_is_kept(fleet: Fleet) -> None:
     assert seen == [0, 1, 2, 3, 4]
 
 
-async def test_many_that_await_share_pipelines(fleet: Fleet) -> None:
+async def test_many_may_await_and_one_that_is_cancelled_meanwhile_takes_nothing_from_the_others(fleet: Fleet) -> None:
     @fleet.job(queue=QUEUE)
-    async def work() -> bool:
-        return await current_job().progress(1)
+    async def work() -> list[bool]:
+        job = current_job()
 
-    ids = await work.enqueue_many({} for _ in range(100))
-    async with working(fleet, concurrency=100):
-        assert all([(await ended(fleet, job_id)).result for job_id in ids])
+        async def tell(n: int) -> bool:
+            return await job.log(n)
+
+        telling = [asyncio.create_task(tell(n)) for n in range(20)]
+        await asyncio.sleep(0)
+        telling[0].cancel()
+        return [answer is True for answer in await asyncio.gather(*telling, return_exceptions=True)]
+
+    ids = await work.enqueue_many({} for _ in range(50))
+    async with working(fleet, concurrency=50):
+        answers = [(await ended(fleet, job_id)).result for job_id in ids]
+        lines = await texts(fleet, ids[0])
+    assert all(answer[1:] == [True] * 19 for answer in answers)
+    assert lines == [str(n) for n in range(20)]
 
 
 async def test_a_value_that_cannot_be_told_is_refused_where_it_is_told(fleet: Fleet) -> None:

@@ -40,7 +40,7 @@ class Reports:
         self._stir = asyncio.Event()
         self._stirred = False
         self._sending = asyncio.Lock()
-        self._failures = 0
+        self._next: asyncio.Task[None] | None = None
 
     def take(self, report: Report, progress: bytes, lines: Iterable[bytes], first: int | None = None) -> None:
         """Add to a report and send it soon. From any thread."""
@@ -60,7 +60,7 @@ class Reports:
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.kept(report), self._loop))
         try:
             if (report.id, report.attempt) in self._open:
-                await self._send(self._open.values())
+                await self._send_all()
         except Unavailable:
             return False
         return not report.closed
@@ -83,19 +83,25 @@ class Reports:
             self._stir.clear()
             self._stirred = False
             try:
-                await self._send(self._open.values())
+                await self._send_all()
             except Unavailable as error:
                 log.warning("Redis did not take what jobs told, and is asked again: %s", error)
                 self._stir.set()
             await asyncio.sleep(REST_SECONDS)
 
-    async def _send(self, wanted: Iterable[Report]) -> None:
-        """Send those that are still open when it is their turn; of one report, everything arrives in order."""
-        failures = self._failures
+    async def _send_all(self) -> None:
+        """Send all that was told until now; who calls meanwhile shares what comes next, and may be cancelled alone."""
+        if self._next is None:
+            self._next = self._loop.create_task(self._send(None))
+            self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.shield(self._next)
+
+    async def _send(self, wanted: Sequence[Report] | None) -> None:
+        """Send those that are open when it is their turn, or all; of one report, everything arrives in order."""
         async with self._sending:
-            if self._failures != failures:  # whoever waits in line has been patient enough
-                raise Unavailable("Redis gave no answer a moment ago")
-            reports = [report for report in list(wanted) if (report.id, report.attempt) in self._open]
+            if wanted is None:
+                self._next, wanted = None, list(self._open.values())
+            reports = [report for report in wanted if (report.id, report.attempt) in self._open]
             for start in range(0, len(reports), AT_ONCE):
                 await self._send_some(reports[start : start + AT_ONCE])
 
@@ -109,7 +115,6 @@ class Reports:
                 [note(realm, queue, self._worker, one, seal=self._seal) for one in notes]
             )
         except Unavailable:
-            self._failures += 1
             raise
         except JobfleetError as error:  # it must not keep outcomes back
             log.warning("what jobs told is lost: %s", error, extra={"queue": queue})
