@@ -22,9 +22,11 @@ from hypothesis.stateful import (
 )
 
 from fixtures.verbs import QUEUE, REALM, new
+from jobfleet import flows
 from jobfleet.clients.blocking import SyncClient
+from jobfleet.report import pack_progress
 from jobfleet.scripts import looking, processing, producing, steering
-from jobfleet.scripts.processing import Outcome
+from jobfleet.scripts.processing import Note, Outcome
 from jobfleet.states import State
 
 WORKERS = ("w1", "w2", "w3")
@@ -42,6 +44,7 @@ class Job:
     group: str | None = None
     holder: str | None = None
     cancelling: bool = False
+    progress: int | None = None
 
 
 @dataclass
@@ -138,6 +141,17 @@ class QueueMachine(RuleBasedStateMachine):
             "snooze": State.DELAYED,
         }[word]
 
+    @precondition(lambda self: self.model.those(State.ACTIVE))
+    @rule(data=st.data(), worker=st.sampled_from(WORKERS), late=st.booleans())
+    def note(self, data: st.DataObject, worker: str, late: bool) -> None:
+        job_id = data.draw(st.sampled_from(self.model.those(State.ACTIVE)))
+        job = self.model.jobs[job_id]
+        told = Note(job_id, job.attempt - late, pack_progress(job.attempt))
+        kept = self.run(processing.note(REALM, QUEUE, worker, told))
+        assert kept is (worker == job.holder and not late)
+        if kept:
+            job.progress = job.attempt
+
     @precondition(lambda self: self.model.alive)
     @rule(data=st.data())
     def a_worker_dies(self, data: st.DataObject) -> None:
@@ -212,6 +226,15 @@ class QueueMachine(RuleBasedStateMachine):
             self.run(steering.undrain(REALM, QUEUE, [worker]))
             self.model.draining.discard(worker)
 
+    @rule(state=st.sampled_from(State))
+    def list_jobs(self, state: State) -> None:
+        found = self.client.follow(flows.jobs(REALM, QUEUE, state, 1_000))
+        assert sorted(job.id for job in found) == sorted(self.model.those(state))
+        assert [job.worker or None for job in found] == [self.model.jobs[job.id].holder for job in found]
+        if found:
+            one = self.client.follow(flows.job(REALM, QUEUE, found[0].id))
+            assert one == found[0]
+
     # -- what always holds
 
     @invariant()
@@ -236,8 +259,8 @@ class QueueMachine(RuleBasedStateMachine):
         for job_id, job in self.model.jobs.items():
             view = self.run(looking.look(REALM, QUEUE, job_id))
             assert view is not None
-            assert (view.state, view.attempt, view.failures, view.lost, view.group) == (
-                job.state, job.attempt, job.failures, job.lost, job.group,
+            assert (view.state, view.attempt, view.failures, view.lost, view.group, view.progress) == (
+                job.state, job.attempt, job.failures, job.lost, job.group, job.progress,
             )  # fmt: skip
 
     @invariant()

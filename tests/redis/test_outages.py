@@ -15,10 +15,16 @@ from pathlib import Path
 import pytest
 
 from cluster_tool import ports
+from fixtures import verbs
 from fixtures.redis_server import ask
 from fixtures.requirement import lacking
+from fixtures.verbs import REALM, Queue, done, new
 from fixtures.workers import until as until_within
-from jobfleet import Fleet, State, WorkerSettings, current_job
+from jobfleet import Fleet, Seal, State, Unavailable, WorkerSettings, current_job
+from jobfleet.clients.asynchronous import AsyncClient
+from jobfleet.clients.patience import Patience
+from jobfleet.report import Report, log_lines, pack_progress
+from jobfleet.worker.reports import Reports
 
 QUEUE = "photos"
 
@@ -189,3 +195,30 @@ async def test_a_handler_goes_on_telling_while_redis_is_away_and_all_of_it_arriv
     assert [line.text for line in page.lines] == [str(n) for n in range(told)]
     worker.stop()
     await serving
+
+
+async def test_what_was_told_while_redis_was_away_is_sent_again_by_itself(own_redis: OwnRedis) -> None:
+    client = AsyncClient(own_redis.url, Patience(total=0.05))
+    queue = Queue(client)
+    await queue.enqueue(new("a"))
+    await queue.claim(1)
+    lost: list[str] = []
+    reports = Reports(client, (REALM, verbs.QUEUE), "w1", Seal(), lambda job_id, attempt: lost.append(job_id))
+    sending = asyncio.create_task(reports.run())
+    report = Report("a", 1)
+    await asyncio.to_thread(own_redis.kill)
+    reports.take(report, pack_progress(50), log_lines(1, 1, "told once"))
+    assert not await reports.kept(report)
+    with pytest.raises(Unavailable):
+        await reports.before([done("a")])
+    await asyncio.to_thread(own_redis.start)
+
+    async def taken() -> bool:
+        return report.empty
+
+    await until(taken)
+    view = await queue.look("a")
+    assert view is not None
+    assert (view.progress, lost) == (50, [])
+    sending.cancel()
+    await client.close()

@@ -323,6 +323,17 @@ async def test_many_may_await_and_one_that_is_cancelled_meanwhile_takes_nothing_
     assert lines == [str(n) for n in range(20)]
 
 
+async def test_what_redis_refuses_to_keep_holds_no_outcome_back(fleet: Fleet) -> None:
+    @fleet.job(queue=QUEUE)
+    async def work() -> str:
+        current_job().log("nobody can keep this")
+        return "done"
+
+    await fleet.client()._redis.set("jf:{test/photos}:logs", "not a hash")
+    async with working(fleet):
+        assert (await ended(fleet, await work.enqueue())).result == "done"
+
+
 async def test_a_value_that_cannot_be_told_is_refused_where_it_is_told(fleet: Fleet) -> None:
     @fleet.job(queue=QUEUE)
     async def work() -> list[str]:
