@@ -271,7 +271,7 @@ async def test_a_process_killed_in_the_middle_of_telling_leaves_what_arrived(
 
 async def test_what_a_process_tells_while_it_is_ended_arrives(process_fleet: Fleet, tmp_path: Path) -> None:
     async with working(process_fleet):
-        job_id = await process_jobs.telling_for_ever.options(timeout=0.3).enqueue(str(tmp_path))
+        job_id = await process_jobs.telling_for_ever.options(timeout=1.5).enqueue(str(tmp_path))
         view = await ended(process_fleet, job_id)
         assert view.error is not None
         assert view.error.kind == "timeout"

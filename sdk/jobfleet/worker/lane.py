@@ -38,6 +38,7 @@ class Lane:
     """One queue of one worker. All methods belong to the event loop's thread, but :meth:`held`.
 
     Attributes:
+        reports: where it goes what running attempts tell.
         on_settled: called with the number of outcomes that Redis took, after each exchange that brought some.
     """
 
@@ -57,7 +58,7 @@ class Lane:
         self._in_flight = False
         self._exchanges = 0
         self._orphans = Orphans()
-        self._reports = Reports(client, (realm, queue), settings.id, settings.seal, self.lost)
+        self.reports = Reports(client, (realm, queue), settings.id, settings.seal, self.lost)
         self._stir = asyncio.Event()
         self._share = slots.share(settings.weight(queue), self._stir.set)
         self._idle = asyncio.Event()
@@ -77,7 +78,7 @@ class Lane:
         listeners = [
             asyncio.create_task(self._listen(), name=f"wake {self.queue}"),
             asyncio.create_task(self._obey(), name=f"control {self.queue}"),
-            asyncio.create_task(self._reports.run(), name=f"reports {self.queue}"),
+            asyncio.create_task(self.reports.run(), name=f"reports {self.queue}"),
         ]
         try:
             while not (self._stopping and not self._running and not self._outcomes):
@@ -106,7 +107,7 @@ class Lane:
             self.realm, self.queue, settings.id, want, outcomes, lease_ms=settings.lease_ms, seal=settings.seal
         )
         try:
-            await self._reports.before(outcomes)
+            await self.reports.before(outcomes)
             grant = await self._client.run(command)
         except JobfleetError as error:
             self._share.unused(want)
@@ -215,11 +216,6 @@ class Lane:
                     log.warning("told something unheard of", extra={"queue": self.queue, "told": told})
 
     # -- attempts
-
-    @property
-    def reports(self) -> Reports:
-        """Where it goes what running attempts tell."""
-        return self._reports
 
     def settled(self, attempt: Attempt, outcome: Outcome) -> None:
         """An attempt's outcome, to be handed in with the next exchange."""
