@@ -20,7 +20,7 @@ class QueueKeys:
     NAMES = (
         "jobs", "counters", "config", "delayed", "completed", "failed", "cancelled", "results", "errors",
         "progress", "logs", "events", "wake", "dedup", "dedup_until", "awaited", "cancelling",
-        "workers", "info", "draining", "busy", "ring", "group_line", "group_next", "group_wait",
+        "workers", "info", "draining", "busy", "ring", "group_line", "group_part", "group_wait",
         "group_active", "group_config", "group_parked", "group_tokens",
     )  # fmt: skip
 
@@ -49,7 +49,7 @@ class QueueKeys:
         self.busy = prefix + "busy"
         self.ring = prefix + "ring"
         self.group_line = prefix + "group_line"
-        self.group_next = prefix + "group_next"
+        self.group_part = prefix + "group_part"
         self.group_wait = prefix + "group_wait"
         self.group_parked = prefix + "group_parked"
         self.all = (*self.lines, *(prefix + name for name in self.NAMES))

@@ -112,7 +112,7 @@ async def test_nothing_is_left_of_groups_that_have_no_jobs(queue: Queue) -> None
     while len(got) < len(ids):
         got += await queue.claim(100)
     await queue.exchange("w1", 0, *(done(job_id) for job_id in got))
-    for key in ("group_line", "group_next", "group_wait", "group_active", "ring"):
+    for key in ("group_line", "group_part", "group_wait", "group_active", "ring"):
         assert not await queue.client._redis.exists(f"jf:{{test/photos}}:{key}"), key
     await queue.client._redis.zadd("jf:{test/photos}:group_parked", {f"\1{g}": 1 for g in "abc"})
     await queue.claim(1)

@@ -173,15 +173,24 @@ async def test_where_a_whole_page_is_cancelled_the_list_goes_on_behind_it(queue:
 
 
 async def test_the_walk_through_a_group_bears_that_its_jobs_are_claimed_meanwhile(queue: Queue) -> None:
-    await queue.enqueue(*(new(f"{n}", group="a") for n in range(10)))
-    page = await queue.client.run(looking.list_groups(REALM, verbs.QUEUE, ["a"], looking.HEAD, 4))
-    assert ([job.id for job in page.jobs], page.through) == (["0", "1", "2", "3"], 0)
-    await queue.claim(3)
-    page = await queue.client.run(looking.list_groups(REALM, verbs.QUEUE, ["a"], page.place, 4))
-    assert [job.id for job in page.jobs] == ["4", "5", "6", "7"]
-    await queue.claim(7)
-    page = await queue.client.run(looking.list_groups(REALM, verbs.QUEUE, ["a"], page.place, 4))
-    assert (page.jobs, page.through) == ([], 1)
+    ids = [f"{n:0100}" for n in range(40)]
+    await queue.enqueue(*(new(i, group="a") for i in ids))
+
+    async def walk(place: tuple[int, bytes]) -> tuple[list[str], looking.GroupsPage]:
+        page = await queue.client.run(looking.list_groups(REALM, verbs.QUEUE, ["a"], place, 1))
+        return [job.id for job in page.jobs], page
+
+    first, page = await walk(looking.HEAD)
+    assert 0 < len(first) < 20
+    assert first == ids[: len(first)]
+    await queue.claim(len(first) + 1)
+    second, page = await walk(page.place)
+    assert second == ids[len(first) + 1 : 2 * len(first)]
+    await queue.claim(2 * len(first))
+    third, page = await walk(page.place)
+    assert third == ids[3 * len(first) + 1 : 4 * len(first)]
+    await queue.claim(40)
+    assert await walk(page.place) == ([], looking.GroupsPage(1, looking.HEAD, []))
 
 
 async def test_active_jobs_are_listed_by_pages_over_all_workers(queue: Queue) -> None:

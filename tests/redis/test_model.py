@@ -286,7 +286,7 @@ class QueueMachine(RuleBasedStateMachine):
             if not grant.jobs and not grant.again:
                 break
         assert sorted(got) == expected
-        for key in ("ring", "group_line", "group_next", "group_wait"):
+        for key in ("ring", "group_line", "group_part", "group_wait"):
             assert not self.client._redis.exists(f"jf:{{test/photos}}:{key}"), key
 
 

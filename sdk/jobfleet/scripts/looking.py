@@ -178,9 +178,9 @@ HEAD = (1, b"")
 def list_groups(
     realm: str, queue: str, groups: Sequence[str], place: tuple[int, bytes], limit: int, *, seal: Seal = PLAIN
 ) -> Command[GroupsPage]:
-    """The waiting jobs of these groups, from ``place`` on in the first."""
+    """The waiting jobs of these groups, from ``place`` on in the first; a few more than ``limit`` may come."""
     keys = queue_keys(realm, queue)
-    names = [keys.jobs, keys.results, keys.errors, keys.progress, keys.group_line, keys.group_next]
+    names = [keys.jobs, keys.results, keys.errors, keys.progress, keys.group_line, keys.group_part]
 
     def parse(raw: list[Any]) -> GroupsPage:
         through, priority, node, flat = raw

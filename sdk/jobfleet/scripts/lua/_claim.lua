@@ -55,13 +55,16 @@ local function from_lines(room)
   return looked
 end
 
--- One job of a group, unless its bucket is empty; then it is parked.
+-- One job of a group, unless its bucket is empty; then it is parked. Returns how many ids were taken off its line.
 local function from_group(group)
   local weight, most, rate, period = group_settings(group)
   local tokens
   if rate > 0 then
     tokens = tokens_now(redis.call('HGET', group_tokens, group), rate, period)
-    if tokens < 1 then return park(group, next_token(tokens, rate, period)) end
+    if tokens < 1 then
+      park(group, next_token(tokens, rate, period))
+      return 0
+    end
   end
   local id, left = group_take(group)
   local before = #claimed
@@ -77,26 +80,27 @@ local function from_group(group)
     if most > 0 and running >= most then redis.call('ZREM', ring, group) end
   end
   if left == 0 then redis.call('ZREM', ring, group) end
+  return id and 1 or 0
 end
 
 local function in_turns(room)
-  local vtime, own = virtual_time(), tonumber(redis.call('HGET', counters, 'utime') or 0)
-  local lines = true
+  local own = math.max(virtual_time(), tonumber(redis.call('HGET', counters, 'utime') or 0))
+  local lines, turns = true, 0
   while #claimed < room and skips < SKIPS do
     local head = redis.call('ZRANGE', ring, 0, 0, 'WITHSCORES')
     local turn = tonumber(head[2])
-    own = math.max(own, vtime)
     if head[1] and not (lines and own < turn) then
       vtime = math.max(vtime, turn)
-      redis.call('HSET', counters, 'vtime', vtime)
-      from_group(head[1])
+      own = math.max(own, vtime)
+      turns = turns + from_group(head[1])
     elseif lines then
       if from_lines(1) == 0 then lines = false else own = own + 1 end
     else
       break
     end
   end
-  redis.call('HSET', counters, 'utime', own)
+  redis.call('HSET', counters, 'vtime', vtime, 'utime', own)
+  if turns > 0 then redis.call('HINCRBY', counters, 'grouped', -turns) end
 end
 
 local function claim()

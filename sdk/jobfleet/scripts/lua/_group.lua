@@ -2,42 +2,51 @@
 -- served and moves on by 1/weight: start-time fair queuing (Goyal, Vin, Cheng, SIGCOMM 1996), O(log groups) a job. A group
 -- that is empty, at its limit or parked stands outside. Jobs of no group count as one group of weight 1.
 --
--- A group's line is a linked list, and not a list key of its own, so that every key is declared: "group_line" has both
--- ends of each priority's line, "group_next" the links. A node is "id<tab>number": an id may stand in a line twice, once as
--- what is left of a cancelled job.
+-- A group's line is cut into parts in a hash, and is not a list key of its own, so that every key is declared: "group_line"
+-- has the numbers of the first and the last part of each priority's line, "group_part" the ids of each part.
+local PART_BYTES = 512
+local configured, some_parked, vtime -- what is read once a call, and only where it is needed
+
 local function group_settings(group)
-  local own = redis.call('HGET', group_config, group)
+  if configured == nil then configured = redis.call('EXISTS', group_config) == 1 end
+  local own = configured and redis.call('HGET', group_config, group)
   own = own and cmsgpack.unpack(own) or {}
   return own.w or 1, own.c or setting.group_max_active, own.r or setting.group_rate_count, own.m or setting.group_rate_ms
 end
 
 local function virtual_time()
-  return tonumber(redis.call('HGET', counters, 'vtime') or 0)
+  vtime = vtime or tonumber(redis.call('HGET', counters, 'vtime') or 0)
+  return vtime
 end
 
 -- Let a group with waiting jobs take part, unless it is at its limit or parked.
 local function enter_ring(group)
   local weight, most = group_settings(group)
   if most > 0 and tonumber(redis.call('HGET', group_active, group) or 0) >= most then return end
-  if redis.call('ZSCORE', group_parked, group) then return end
+  if some_parked == nil then some_parked = redis.call('EXISTS', group_parked) == 1 end
+  if some_parked and redis.call('ZSCORE', group_parked, group) then return end
   redis.call('ZADD', ring, 'NX', virtual_time() + 1 / weight, group)
+end
+
+-- The numbers of a line's first and last part; nothing where it has none.
+local function line_ends(field)
+  local from, to = string.match(redis.call('HGET', group_line, field) or '', '^(-?%d+) (-?%d+)$')
+  return tonumber(from), tonumber(to)
 end
 
 local function group_put(id, priority, group, first)
   local field = priority .. ':' .. group
-  local node = id .. '\t' .. redis.call('HINCRBY', counters, 'nodes', 1)
-  local ends = redis.call('HGET', group_line, field)
-  if not ends then
-    redis.call('HSET', group_line, field, node .. ' ' .. node)
+  local from, to = line_ends(field)
+  local n = first and from or to
+  local part = n and redis.call('HGET', group_part, field .. ':' .. n)
+  if part and #part + #id < PART_BYTES then
+    redis.call('HSET', group_part, field .. ':' .. n, first and id .. ' ' .. part or part .. ' ' .. id)
   else
-    local head, tail = string.match(ends, '^(%S+\t%d+) (%S+\t%d+)$')
-    if first then
-      redis.call('HSET', group_next, node, head)
-      redis.call('HSET', group_line, field, node .. ' ' .. tail)
-    else
-      redis.call('HSET', group_next, tail, node)
-      redis.call('HSET', group_line, field, head .. ' ' .. node)
-    end
+    if not n then from, to, n = 0, 0, 0
+    elseif first then from, n = from - 1, from - 1
+    else to, n = to + 1, to + 1 end
+    redis.call('HSET', group_part, field .. ':' .. n, id)
+    redis.call('HSET', group_line, field, from .. ' ' .. to)
   end
   local state = tonumber(redis.call('HGET', group_wait, group) or 0)
   local mask, bit_of = state % 1024, 2 ^ (priority - 1)
@@ -47,30 +56,36 @@ local function group_put(id, priority, group, first)
   if state < 1024 then enter_ring(group) end
 end
 
--- The first job of a group's first priority, and how many are left; nothing where the group has none.
+-- The first job of a group's first priority, and how many are left; nothing where the group has none. The caller counts
+-- what it has taken off "grouped".
 local function group_take(group)
   local state = tonumber(redis.call('HGET', group_wait, group) or 0)
   if state < 1024 then return nil, 0 end
   local mask, priority = state % 1024, 1
   while mask % 2 == 0 do mask, priority = mask / 2, priority + 1 end
   local field = priority .. ':' .. group
-  local head, tail = string.match(redis.call('HGET', group_line, field), '^(%S+\t%d+) (%S+\t%d+)$')
-  if head == tail then
-    redis.call('HDEL', group_line, field)
-    state = state - 2 ^ (priority - 1)
+  local from, to = line_ends(field)
+  local id, rest = string.match(redis.call('HGET', group_part, field .. ':' .. from), '^(%S+) ?(.*)$')
+  if rest ~= '' then
+    redis.call('HSET', group_part, field .. ':' .. from, rest)
   else
-    redis.call('HSET', group_line, field, redis.call('HGET', group_next, head) .. ' ' .. tail)
-    redis.call('HDEL', group_next, head)
+    redis.call('HDEL', group_part, field .. ':' .. from)
+    if from < to then
+      redis.call('HSET', group_line, field, from + 1 .. ' ' .. to)
+    else
+      redis.call('HDEL', group_line, field)
+      state = state - 2 ^ (priority - 1)
+    end
   end
   state = state - 1024
   if state < 1024 then redis.call('HDEL', group_wait, group) else redis.call('HSET', group_wait, group, state) end
-  redis.call('HINCRBY', counters, 'grouped', -1)
-  return string.match(head, '^(%S+)\t'), math.floor(state / 1024)
+  return id, math.floor(state / 1024)
 end
 
 local function park(group, until_ms)
   redis.call('ZREM', ring, group)
   redis.call('ZADD', group_parked, 'GT', until_ms, group)
+  some_parked = true
 end
 
 -- The bucket of a group that has run dry of jobs is forgotten when it is full: a mark among the parked, which holds
@@ -78,6 +93,7 @@ end
 local MARK = '\1'
 local function bucket_full_at(group, at_ms)
   redis.call('ZADD', group_parked, 'GT', at_ms, MARK .. group)
+  some_parked = true
 end
 
 -- Groups whose time has come stand in the ring again.

@@ -24,8 +24,8 @@
 -- KEYS[30] draining        set   workers that get nothing more
 -- KEYS[31] busy            hash  worker -> jobs it holds
 -- KEYS[32] ring            zset  group by virtual time: those whose turn may come
--- KEYS[33] group_line      hash  "priority:group" -> "first node, last node"
--- KEYS[34] group_next      hash  node -> the node behind it
+-- KEYS[33] group_line      hash  "priority:group" -> "first last", numbers of parts
+-- KEYS[34] group_part      hash  "priority:group:number" -> "id id ..."
 -- KEYS[35] group_wait      hash  group -> 1024 * jobs in its lines + a bit for each priority that has some
 -- KEYS[36] group_active    hash  group -> active jobs
 -- KEYS[37] group_config    hash  group -> MessagePack map: w weight, c active jobs at most, r jobs in m ms
@@ -36,7 +36,7 @@ local completed, failed, cancelled = KEYS[15], KEYS[16], KEYS[17]
 local results, errors, progress, logs, events, wake = KEYS[18], KEYS[19], KEYS[20], KEYS[21], KEYS[22], KEYS[23]
 local dedup, dedup_until, awaited, cancelling = KEYS[24], KEYS[25], KEYS[26], KEYS[27]
 local workers, info, draining, busy = KEYS[28], KEYS[29], KEYS[30], KEYS[31]
-local ring, group_line, group_next, group_wait = KEYS[32], KEYS[33], KEYS[34], KEYS[35]
+local ring, group_line, group_part, group_wait = KEYS[32], KEYS[33], KEYS[34], KEYS[35]
 local group_active, group_config, group_parked, group_tokens = KEYS[36], KEYS[37], KEYS[38], KEYS[39]
 local QUEUE_KEYS = 39
 local now = now_ms()
