@@ -22,9 +22,6 @@ from jobfleet.seal import MARK, PLAIN, Seal, SealError
 from jobfleet.states import FROM_BYTE
 
 HEADER_BYTES: Final = 25
-MAX_JOB_BYTES: Final = 262_144
-"""What a job may weigh where its queue says nothing else: 256 KiB."""
-
 MAX_MESSAGE, MAX_TRACEBACK = 2_000, 8_000
 DEFAULT_BACKOFF: Final = Backoff()
 

@@ -9,17 +9,17 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 from jobfleet import environment
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.patience import Patience, public_url
-from jobfleet.codec import MAX_JOB_BYTES
 from jobfleet.errors import InspectionError, JobfleetError
 from jobfleet.keys import WAKE_CHANNEL
 from jobfleet.scripts import looking, processing, steering
 from jobfleet.scripts.looking import WorkerView
+from jobfleet.settings import QueueSettings
 
 __all__ = [
     "HEALTH_PORT",
@@ -69,19 +69,6 @@ class QueueAddress:
         if not slash:
             raise ValueError(f"{text!r} is no queue's address; it has the form realm/queue")
         return cls(realm, queue)
-
-
-@dataclass(frozen=True, slots=True)
-class QueueSettings:
-    """What a JobQueue says about its queue, as Redis keeps it."""
-
-    max_deliveries: int = 3
-    keep_completed: int = 1_000
-    keep_completed_seconds: int = 86_400
-    keep_failed: int = 10_000
-    keep_failed_seconds: int = 2_592_000
-    max_job_bytes: int = MAX_JOB_BYTES
-    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +150,7 @@ class Inspector:
     async def apply_settings(self, address: QueueAddress, settings: QueueSettings) -> None:
         """Write all settings of a queue."""
         async with self._asking():
-            await self._client.run(steering.configure(address.realm, address.queue, asdict(settings)))
+            await self._client.run(steering.configure(address.realm, address.queue, settings.stored()))
 
     async def drain(self, address: QueueAddress, worker_ids: Sequence[str]) -> dict[str, int]:
         """Those workers get no job from now on; returns what each holds at that instant, -1 for an unknown one."""
@@ -231,9 +218,6 @@ class Inspector:
 
 
 def _snapshot(address: QueueAddress, reading: looking.QueueReading) -> QueueSnapshot:
-    known = {field.name for field in fields(QueueSettings)}
-    held = {name: value for name, value in reading.settings.items() if name in known}
-    settings = QueueSettings(**{**held, "paused": bool(held.get("paused"))}) if held else None  # type: ignore[arg-type]
     return QueueSnapshot(
         address=address,
         now_ms=reading.now_ms,
@@ -254,7 +238,7 @@ def _snapshot(address: QueueAddress, reading: looking.QueueReading) -> QueueSnap
         cancelled_total=reading.count("cancelled"),
         busy_ms_total=reading.count("busy_ms"),
         finished_total=reading.count("finished"),
-        settings=settings,
+        settings=reading.settings,
         workers=reading.workers,
     )
 

@@ -65,7 +65,7 @@ class QueueStatus:
             reclaimed_total=reading.count("reclaimed"),
             oldest_age=0.0 if oldest is None else max(0, reading.now_ms - oldest) / 1000,
             mean_run=reading.count("busy_ms") / finished / 1000 if finished else None,
-            paused=reading.settings.get("paused", 0) == 1,
+            paused=reading.settings is not None and reading.settings.paused,
             workers=tuple(
                 WorkerStatus(w.name or w.id, w.pool, w.slots, w.busy, w.lease_ms > 0, w.draining)
                 for w in reading.workers

@@ -1,4 +1,7 @@
-"""A Command is one script call as a value; a Script is one file of ``lua/``, its includes put in."""
+"""A Command is one script call as a value; a Script is one file of ``lua/``, its includes and the defaults put in.
+
+A script writes ``DEFAULTS`` for a table of all settings' defaults, and ``DEFAULT.name`` for one of them.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,19 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Generic, TypeVar
 
+from jobfleet.settings import DEFAULTS
+
 T = TypeVar("T")
 Argument = str | bytes | int
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
+_DEFAULT = re.compile(r"\bDEFAULT\.(\w+)")
+
+
+def _lua(value: int | str) -> str:
+    return str(value) if isinstance(value, int) else f"'{value}'"
+
+
+_TABLE = ", ".join(f"{name} = {_lua(value)}" for name, value in DEFAULTS.items())
 
 
 class Script:
@@ -26,7 +39,9 @@ class Script:
             return (folder / f"{match[1]}.lua").read_text("utf-8")
 
         self.name = name
-        self.text = _INCLUDE.sub(included, (folder / f"{name}.lua").read_text("utf-8"))
+        text = _INCLUDE.sub(included, (folder / f"{name}.lua").read_text("utf-8"))
+        text = re.sub(r"\bDEFAULTS\b", f"{{{_TABLE}}}", text)
+        self.text = _DEFAULT.sub(lambda match: _lua(DEFAULTS[match[1]]), text)
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 

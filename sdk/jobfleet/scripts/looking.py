@@ -12,6 +12,7 @@ from jobfleet.keys import queue_keys
 from jobfleet.report import unpack_log
 from jobfleet.scripts.command import Argument, Command, Script
 from jobfleet.seal import PLAIN, Seal
+from jobfleet.settings import QueueSettings
 from jobfleet.states import State
 
 _inspect = Script("inspect")
@@ -44,7 +45,10 @@ class WorkerView:
 
 @dataclass(frozen=True, slots=True)
 class QueueReading:
-    """The answer to inspect. Counters only grow; the other numbers are how things stand at ``now_ms``."""
+    """The answer to inspect. Counters only grow; the other numbers are how things stand at ``now_ms``.
+
+    ``settings`` is what Redis holds; None: nothing was ever written.
+    """
 
     now_ms: int
     counters: dict[str, int]
@@ -56,7 +60,7 @@ class QueueReading:
     cancelled: int
     groups: int
     oldest_waiting_ms: int | None
-    settings: dict[str, int]
+    settings: QueueSettings | None
     workers: tuple[WorkerView, ...]
 
     def count(self, word: str) -> int:
@@ -75,7 +79,7 @@ def inspect(realm: str, queue: str) -> Command[QueueReading]:
 
 
 def _numbers(flat: list[bytes]) -> dict[str, int]:
-    """The whole numbers among a hash's fields: a counter, a setting."""
+    """The whole numbers among a hash's fields."""
     return {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2) if flat[i + 1].lstrip(b"-").isdigit()}
 
 
@@ -99,7 +103,7 @@ def _reading(raw: list[Any]) -> QueueReading:
         cancelled=cancelled,
         groups=groups,
         oldest_waiting_ms=oldest or None,
-        settings=_numbers(settings),
+        settings=QueueSettings.read(settings),
         workers=tuple(workers),
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobfleet.keys import WAKE_CHANNEL, queue_keys
 from jobfleet.scripts.command import Argument, Command, Script
+from jobfleet.settings import checked
 from jobfleet.states import State
 
 _configure = Script("configure")
@@ -21,12 +22,14 @@ _discard = Script("discard")
 _clean = Script("clean")
 
 
-def configure(realm: str, queue: str, settings: Mapping[str, int]) -> Command[int]:
-    """Write settings; those not named keep their value."""
+def configure(realm: str, queue: str, settings: Mapping[str, int | str]) -> Command[int]:
+    """Write settings, by their names in :class:`jobfleet.settings.QueueSettings`; those not named keep their value.
+
+    Raises:
+        InvalidJob: a setting is unknown or out of its bounds; the error names it.
+    """
     keys = queue_keys(realm, queue)
-    args: list[Argument] = []
-    for name, value in settings.items():
-        args += (name, int(value))
+    args: list[Argument] = [part for pair in checked(queue, settings).items() for part in pair]
     return Command(_configure, [keys.config, keys.counters, keys.wake], args, int)
 
 

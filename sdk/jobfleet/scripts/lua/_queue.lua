@@ -41,14 +41,9 @@ local group_active, group_config, group_parked, group_tokens = KEYS[36], KEYS[37
 local QUEUE_KEYS = 39
 local now = now_ms()
 
-local DEFAULTS = {
-  max_deliveries = 3, keep_completed = 1000, keep_completed_seconds = 86400, keep_failed = 10000,
-  keep_failed_seconds = 2592000, max_job_bytes = 262144, max_length = 0, events = 1000, max_active = 0,
-  rate_count = 0, rate_ms = 1000, group_max_active = 0, group_rate_count = 0, group_rate_ms = 1000, paused = 0,
-}
 local held = redis.call('HGETALL', config)
 local setting = DEFAULTS
-for i = 1, #held, 2 do setting[held[i]] = tonumber(held[i + 1]) end
+for i = 1, #held, 2 do setting[held[i]] = tonumber(held[i + 1]) or held[i + 1] end
 
 local function count(word)
   return tonumber(redis.call('HGET', counters, word) or 0)

@@ -20,7 +20,7 @@
 local jobs, counters, delayed, wake, config, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local LINES = 6
 local limits = redis.call('HMGET', config, 'max_job_bytes', 'max_length', 'events')
-local most_bytes, most_jobs = tonumber(limits[1] or 262144), tonumber(limits[2] or 0)
+local most_bytes, most_jobs = tonumber(limits[1] or DEFAULT.max_job_bytes), tonumber(limits[2] or DEFAULT.max_length)
 local batch = cmsgpack.unpack(ARGV[3])
 local BODIES = 3
 for n = 1, #batch do
@@ -54,7 +54,7 @@ for n = 1, #batch do
 end
 if #accepted > 0 then
   redis.call('HINCRBY', counters, 'enqueued', #accepted)
-  local keep = tonumber(limits[3] or 1000)
+  local keep = tonumber(limits[3] or DEFAULT.events)
   if keep > 0 then redis.call('XADD', events, 'MAXLEN', '~', keep, '*', 'verb', 'enqueue', 'ids', table.concat(accepted, ' ')) end
 end
 if waiting > 0 then more_wait(counters, waiting, ARGV[1], ARGV[2]) end
