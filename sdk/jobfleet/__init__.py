@@ -41,6 +41,7 @@ from jobfleet.queues import Event, Limits, QueueHandle, SyncQueueHandle
 from jobfleet.retry import Backoff
 from jobfleet.scripts.steering import Cancellation
 from jobfleet.seal import Seal, SealError
+from jobfleet.settings import QueueSettings
 from jobfleet.states import State
 from jobfleet.status import QueueStatus, WorkerStatus
 from jobfleet.worker.settings import WorkerSettings
@@ -76,6 +77,7 @@ __all__ = [
     "NewCall",
     "QueueFull",
     "QueueHandle",
+    "QueueSettings",
     "QueueStatus",
     "RateLimited",
     "RetryAfter",

@@ -232,6 +232,33 @@ def unpack_info(raw: bytes) -> WorkerInfo:
     return _info.decode(raw) if raw else WorkerInfo("", "", 0)
 
 
+class OpenRecord(msgspec.Struct, frozen=True):
+    """A record of Redis with its body opened, for whoever makes another job of it."""
+
+    body: Body
+    priority: int
+    attempt: int
+    since_ms: int
+    group: str | None
+
+
+def open_record(queue: str, job_id: str, record: bytes, seal: Seal) -> OpenRecord:
+    """A record with its body.
+
+    Raises:
+        SealError: ``seal`` cannot open it.
+        ValueError: these bytes are no job's.
+    """
+    extension, packed = _split(record)
+    body = unpack_body(seal.open(packed, bound_to(queue, job_id)))
+    return OpenRecord(body, record[1] % EXTENDED, int.from_bytes(record[2:5], "big"), since_of(record), extension.g)
+
+
+def since_of(record: bytes) -> int:
+    """When a job came into its state, Unix ms."""
+    return int.from_bytes(record[13:19], "big")
+
+
 def view(
     queue: str,
     job_id: str,

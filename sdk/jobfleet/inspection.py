@@ -15,6 +15,7 @@ from typing import Self
 from jobfleet import environment
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.patience import Patience, public_url
+from jobfleet.dead_letters import carry
 from jobfleet.errors import InspectionError, JobfleetError
 from jobfleet.keys import WAKE_CHANNEL
 from jobfleet.scripts import looking, processing, steering
@@ -176,7 +177,7 @@ class Inspector:
         return sum(taken)
 
     async def sweep(self, address: QueueAddress) -> None:
-        """Do what no worker may be there to do: promote due jobs, reclaim from workers whose lease has ended.
+        """Do what no worker may be there to do: promote due jobs, reclaim from workers whose lease has ended, forward.
 
         For one lease after trouble with Redis, and after a pause between two readings of snapshots, nothing is
         reclaimed: whatever held this one up may have kept live workers from renewing theirs.
@@ -191,6 +192,8 @@ class Inspector:
                 await self._client.run_many(
                     [processing.reclaim(address.realm, address.queue, w, known_dead=False) for w in overdue]
                 )
+            if reading.forwarding and len(overdue) == len(reading.workers):
+                await self._client.follow(carry(address.realm, address.queue))
 
     async def purge(self, address: QueueAddress) -> int:
         """Delete the queue with all that is in it; returns the jobs removed."""

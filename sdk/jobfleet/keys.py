@@ -21,7 +21,7 @@ class QueueKeys:
         "jobs", "counters", "config", "delayed", "completed", "failed", "cancelled", "results", "errors",
         "progress", "logs", "events", "wake", "dedup", "dedup_until", "awaited", "cancelling",
         "workers", "info", "draining", "busy", "ring", "group_line", "group_part", "group_wait",
-        "group_active", "group_config", "group_parked", "group_tokens",
+        "group_active", "group_config", "group_parked", "group_tokens", "forwarding", "kept",
     )  # fmt: skip
 
     def __init__(self, realm: str, queue: str) -> None:
@@ -52,6 +52,8 @@ class QueueKeys:
         self.group_part = prefix + "group_part"
         self.group_wait = prefix + "group_wait"
         self.group_parked = prefix + "group_parked"
+        self.forwarding = prefix + "forwarding"
+        self.kept = prefix + "kept"
         self.all = (*self.lines, *(prefix + name for name in self.NAMES))
 
     def active(self, worker: str) -> str:

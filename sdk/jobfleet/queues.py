@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jobfleet import codec, flows
+from jobfleet import codec, dead_letters, flows
 from jobfleet.errors import InvalidJob, JobfleetError
 from jobfleet.flows import FailureFilter, FailureGroup
 from jobfleet.job import JobLog, JobView
@@ -14,6 +14,7 @@ from jobfleet.keys import queue_keys
 from jobfleet.scripts import looking, steering
 from jobfleet.scripts.command import Command
 from jobfleet.scripts.steering import Cancellation
+from jobfleet.settings import QueueSettings
 from jobfleet.states import State
 from jobfleet.status import QueueStatus
 
@@ -191,6 +192,28 @@ class QueueHandle(_Verbs):
         if settings := limits.settings():
             await self._run(steering.configure(*self._at, settings))
 
+    async def settings(self) -> QueueSettings:
+        """All settings of the queue; of those that were never set, the defaults."""
+        return (await self._run(looking.inspect(*self._at))).settings or QueueSettings()
+
+    async def configure(self, **settings: int | str) -> None:
+        """Write settings by their names, as of :class:`jobfleet.QueueSettings`; the others stay as they are.
+
+        Where a JobQueue resource rules, it writes its own over them.
+
+        Raises:
+            InvalidJob: a setting is unknown or out of its bounds; the error names it.
+        """
+        if settings:
+            await self._run(steering.configure(*self._at, settings))
+
+    async def forward(self) -> int:
+        """Carry failed jobs that are on their way to the dead-letter queue now; returns how many arrived.
+
+        Workers of the queue do so every few seconds by themselves, and the operator where there are none.
+        """
+        return await self._follow(dead_letters.carry_all(*self._at, self._fleet.seal))
+
     async def group(
         self, group: str, *, weight: float = 1.0, max_active: int = 0, rate: int = 0, rate_seconds: float = 1.0
     ) -> None:
@@ -288,6 +311,19 @@ class SyncQueueHandle(_Verbs):
         """Set limits."""
         if settings := limits.settings():
             self._run(steering.configure(*self._at, settings))
+
+    def settings(self) -> QueueSettings:
+        """All settings of the queue; of those that were never set, the defaults."""
+        return self._run(looking.inspect(*self._at)).settings or QueueSettings()
+
+    def configure(self, **settings: int | str) -> None:
+        """Write settings by their names; as :meth:`QueueHandle.configure`."""
+        if settings:
+            self._run(steering.configure(*self._at, settings))
+
+    def forward(self) -> int:
+        """Carry failed jobs to the dead-letter queue now; as :meth:`QueueHandle.forward`."""
+        return self._follow(dead_letters.carry_all(*self._at, self._fleet.seal))
 
     def group(
         self, group: str, *, weight: float = 1.0, max_active: int = 0, rate: int = 0, rate_seconds: float = 1.0

@@ -27,6 +27,7 @@ class QueueStatus:
         waiting, delayed, active, completed, failed: jobs in that state now; of the last two, those still kept.
         completed_total, failed_total, retried_total, reclaimed_total, enqueued_total: ever since.
         oldest_age: seconds for which the oldest waiting job has been ready; 0 where none waits.
+        forwarding: failed jobs that are on their way to the dead-letter queue; ``failed`` counts them as well.
         mean_run: seconds that an attempt took on average, ever since; None before the first.
     """
 
@@ -36,6 +37,7 @@ class QueueStatus:
     active: int
     completed: int
     failed: int
+    forwarding: int
     enqueued_total: int
     completed_total: int
     failed_total: int
@@ -58,6 +60,7 @@ class QueueStatus:
             active=reading.count("active"),
             completed=reading.completed,
             failed=reading.failed,
+            forwarding=reading.forwarding,
             enqueued_total=reading.count("enqueued"),
             completed_total=reading.count("completed"),
             failed_total=reading.count("failed"),

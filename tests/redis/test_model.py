@@ -6,6 +6,7 @@ model's, so delays are either over at once or too far away to matter, and time i
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from dataclasses import dataclass, field
 
@@ -25,12 +26,14 @@ from fixtures.verbs import QUEUE, REALM, new
 from jobfleet import flows
 from jobfleet.clients.blocking import SyncClient
 from jobfleet.report import pack_progress
+from jobfleet.dead_letters import carry
 from jobfleet.scripts import looking, processing, producing, steering
 from jobfleet.scripts.processing import Note, Outcome
 from jobfleet.states import State
 
 WORKERS = ("w1", "w2", "w3")
 MAX_DELIVERIES = 2
+GRAVE = "graveyard"
 
 
 @dataclass
@@ -54,10 +57,18 @@ class Model:
     jobs: dict[str, Job] = field(default_factory=dict)
     paused: bool = False
     draining: set[str] = field(default_factory=set)
+    dead_letter: bool = False
+    on_their_way: set[str] = field(default_factory=set)
+    letters: set[tuple[str, int]] = field(default_factory=set)
     alive: set[str] = field(default_factory=set)
 
     def those(self, state: State) -> list[str]:
         return [job_id for job_id, job in self.jobs.items() if job.state is state]
+
+    def failed(self, job_id: str) -> None:
+        self.jobs[job_id].state = State.FAILED
+        if self.dead_letter:
+            self.on_their_way.add(job_id)
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -140,6 +151,8 @@ class QueueMachine(RuleBasedStateMachine):
             "retry": State.DELAYED if delay else State.WAITING,
             "snooze": State.DELAYED,
         }[word]
+        if word == "fail":
+            self.model.failed(job_id)
 
     @precondition(lambda self: self.model.those(State.ACTIVE))
     @rule(data=st.data(), worker=st.sampled_from(WORKERS), late=st.booleans())
@@ -156,17 +169,17 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_worker_dies(self, data: st.DataObject) -> None:
         worker = data.draw(st.sampled_from(sorted(self.model.alive)))
-        held = [job for job in self.model.jobs.values() if job.holder == worker]
+        held = {job_id: job for job_id, job in self.model.jobs.items() if job.holder == worker}
         assert self.run(processing.reclaim(REALM, QUEUE, worker, known_dead=False)) == -1
         assert self.run(processing.reclaim(REALM, QUEUE, worker, known_dead=True)) == len(held)
-        for job in held:
+        for job_id, job in held.items():
             job.holder = None
             job.lost += 1
             job.state = State.WAITING
             if job.cancelling:
                 job.state, job.cancelling = State.CANCELLED, False
             elif job.lost > MAX_DELIVERIES:
-                job.state = State.FAILED
+                self.model.failed(job_id)
         self.model.alive.discard(worker)
         self.model.draining.discard(worker)
 
@@ -193,6 +206,7 @@ class QueueMachine(RuleBasedStateMachine):
         job = self.model.jobs[job_id]
         assert self.run(steering.retry(REALM, QUEUE, [job_id])) == [True]
         job.state, job.failures, job.lost = State.WAITING, 0, 0
+        self.model.on_their_way.discard(job_id)
 
     @precondition(lambda self: self.model.those(State.DELAYED))
     @rule(data=st.data())
@@ -208,6 +222,32 @@ class QueueMachine(RuleBasedStateMachine):
         job_id = data.draw(st.sampled_from([i for i, job in self.model.jobs.items() if job.state.terminal]))
         assert self.run(steering.discard(REALM, QUEUE, [job_id])) == 1
         del self.model.jobs[job_id]
+        self.model.on_their_way.discard(job_id)
+
+    @rule(on=st.booleans())
+    def name_a_dead_letter_queue(self, on: bool) -> None:
+        self.run(steering.configure(REALM, QUEUE, {"dead_letter": GRAVE if on else ""}))
+        self.model.dead_letter = on
+
+    @rule(steps=st.integers(1, 3))
+    def carry_and_die_after_some_steps(self, steps: int) -> None:
+        flow, commands, answer = carry(REALM, QUEUE), 0, None
+        with contextlib.suppress(StopIteration):
+            while commands < steps:
+                answer = self.run(flow.send(answer))
+                commands += 1
+        if not self.model.dead_letter:
+            self.model.on_their_way.clear()
+        for job_id in self.model.on_their_way:
+            self.client._redis.zadd("jf:{test/photos}:forwarding", {job_id: 1}, xx=True)
+        if steps > 1:
+            self.model.letters |= {(job_id, self.since(job_id)) for job_id in self.model.on_their_way}
+        if steps > 2:
+            self.model.on_their_way.clear()
+
+    def since(self, job_id: str) -> int:
+        view = self.run(looking.look(REALM, QUEUE, job_id))
+        return int(view.since_ms)
 
     @rule(paused=st.booleans())
     def pause(self, paused: bool) -> None:
@@ -249,6 +289,8 @@ class QueueMachine(RuleBasedStateMachine):
             State.CANCELLED: reading.cancelled,
         }
         assert seen == {state: len(self.model.those(state)) for state in seen}
+        assert reading.forwarding == len(self.model.on_their_way)
+        assert self.run(looking.inspect(REALM, GRAVE)).count("waiting") == len(self.model.letters)
         busy = {worker.id: worker.busy for worker in reading.workers}
         held = {w: sum(job.holder == w for job in self.model.jobs.values()) for w in self.model.alive}
         assert busy == held

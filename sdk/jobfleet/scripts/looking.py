@@ -59,6 +59,7 @@ class QueueReading:
     failed: int
     cancelled: int
     groups: int
+    forwarding: int
     oldest_waiting_ms: int | None
     settings: QueueSettings | None
     workers: tuple[WorkerView, ...]
@@ -73,7 +74,7 @@ def inspect(realm: str, queue: str) -> Command[QueueReading]:
     keys = queue_keys(realm, queue)
     names = [
         keys.jobs, keys.counters, keys.delayed, keys.config, keys.workers, keys.info, keys.draining, keys.busy,
-        keys.completed, keys.failed, *keys.lines, keys.cancelled, keys.ring, keys.group_parked,
+        keys.completed, keys.failed, *keys.lines, keys.cancelled, keys.ring, keys.group_parked, keys.forwarding,
     ]  # fmt: skip
     return Command(_inspect, names, [], _reading)
 
@@ -84,7 +85,8 @@ def _numbers(flat: list[bytes]) -> dict[str, int]:
 
 
 def _reading(raw: list[Any]) -> QueueReading:
-    now, counters, delayed, delayed_due, next_due, completed, failed, oldest, settings, fleet, cancelled, groups = raw
+    now, counters, delayed, delayed_due, next_due, completed, failed, oldest, settings, fleet, *rest = raw
+    cancelled, groups, forwarding = rest
     workers = []
     for i in range(0, len(fleet), 5):
         worker, lease_end, info, busy, draining = fleet[i : i + 5]
@@ -102,6 +104,7 @@ def _reading(raw: list[Any]) -> QueueReading:
         failed=failed,
         cancelled=cancelled,
         groups=groups,
+        forwarding=forwarding,
         oldest_waiting_ms=oldest or None,
         settings=QueueSettings.read(settings),
         workers=tuple(workers),

@@ -144,11 +144,18 @@ EXPIRED = pack_failure(Failure("expired", "the job waited longer than its expire
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """The answer to a heartbeat: what Redis says this worker holds, id → attempt, and whose lease has ended."""
+    """The answer to a heartbeat.
+
+    Attributes:
+        held: what Redis says this worker holds, id → attempt.
+        overdue: whose lease has ended.
+        to_forward: failed jobs that somebody should carry to the dead-letter queue.
+    """
 
     draining: bool
     held: dict[str, int]
     overdue: tuple[str, ...]
+    to_forward: int
 
 
 def heartbeat(realm: str, queue: str, worker: str, info: bytes, lease_ms: int = LEASE_MS) -> Command[Pulse]:
@@ -156,14 +163,15 @@ def heartbeat(realm: str, queue: str, worker: str, info: bytes, lease_ms: int = 
     keys = queue_keys(realm, queue)
 
     def parse(raw: list[Any]) -> Pulse:
-        draining, held, overdue = raw
+        draining, held, overdue, to_forward = raw
         return Pulse(
             draining == 1,
             {held[i].decode(): int(held[i + 1]) for i in range(0, len(held), 2)},
             tuple(peer.decode() for peer in overdue),
+            to_forward,
         )
 
-    names = [keys.workers, keys.info, keys.draining, keys.busy, keys.active(worker)]
+    names = [keys.workers, keys.info, keys.draining, keys.busy, keys.active(worker), keys.forwarding]
     return Command(_heartbeat, names, [worker, lease_ms, info], parse)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from jobfleet import codec
 from jobfleet.clients.blocking import SyncClient
 from jobfleet.clients.patience import Patience
+from jobfleet.dead_letters import AT_ONCE, carry
 from jobfleet.errors import JobfleetError
 from jobfleet.scripts.processing import heartbeat, reclaim
 from jobfleet.worker.lane import Lane
@@ -23,7 +24,9 @@ BEATS_PER_LEASE = 3
 
 
 class Keeper:
-    """Renews the lease on every lane's queue, compares notes with the lane, and reclaims from workers that died.
+    """Renews the lease on every lane's queue, compares notes with the lane, and does what falls to any worker.
+
+    It reclaims from workers that died, and carries failed jobs to the dead-letter queue.
 
     For one lease after trouble with Redis nothing is reclaimed, since live workers could not renew theirs either.
     """
@@ -59,21 +62,37 @@ class Keeper:
             wait = max(0.05, self._period - (time.monotonic() - begun))
 
     def _round(self) -> None:
+        to_forward = []
         for lane in self._lanes:
             try:
-                self._beat(lane)
+                if self._beat(lane):
+                    to_forward.append(lane)
             except JobfleetError as error:
                 self._trouble_until = time.monotonic() + self._settings.lease_ms / 1000
                 log.warning("a heartbeat failed: %s", error, extra={"queue": lane.queue})
+        for lane in to_forward:
+            self._forward(lane)
 
-    def _beat(self, lane: Lane) -> None:
+    def _forward(self, lane: Lane) -> None:
+        """Carry failed jobs to the dead-letter queue, for no longer than the heartbeats leave time."""
+        until = time.monotonic() + self._period / 4
+        try:
+            while self._client.follow(carry(lane.realm, lane.queue, self._settings.seal)) == AT_ONCE:
+                if time.monotonic() > until:
+                    break
+        except JobfleetError as error:
+            log.warning("failed jobs are not forwarded yet: %s", error, extra={"queue": lane.queue})
+
+    def _beat(self, lane: Lane) -> bool:
+        """One heartbeat; whether there are failed jobs to be forwarded."""
         settings = self._settings
         believed = lane.held()
         info = codec.pack_info(settings.name, settings.pool, self._slots.total)
         pulse = self._client.run(heartbeat(lane.realm, lane.queue, settings.id, info, lease_ms=settings.lease_ms))
         self._loop.call_soon_threadsafe(lane.compare, believed, pulse)
+        to_forward = pulse.to_forward > 0
         if time.monotonic() < self._trouble_until:
-            return
+            return to_forward
         for peer in pulse.overdue:
             if peer != self._settings.id:
                 taken = self._client.run(reclaim(lane.realm, lane.queue, peer, known_dead=False))
@@ -82,3 +101,4 @@ class Keeper:
                         "a worker's lease ended, its jobs go back to the queue",
                         extra={"queue": lane.queue, "worker": peer, "jobs": taken},
                     )
+        return to_forward

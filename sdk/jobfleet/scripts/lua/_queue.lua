@@ -31,6 +31,8 @@
 -- KEYS[37] group_config    hash  group -> MessagePack map: w weight, c active jobs at most, r jobs in m ms
 -- KEYS[38] group_parked    zset  group by ms until which it gets no turn
 -- KEYS[39] group_tokens    hash  group -> "tokens at-ms"
+-- KEYS[40] forwarding      zset  failed ids on their way to the dead-letter queue, by ms from which they may be carried
+-- KEYS[41] kept            zset  completed ids with a time of their own, by ms at which they are forgotten
 local jobs, counters, config, delayed = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 local completed, failed, cancelled = KEYS[15], KEYS[16], KEYS[17]
 local results, errors, progress, logs, events, wake = KEYS[18], KEYS[19], KEYS[20], KEYS[21], KEYS[22], KEYS[23]
@@ -38,7 +40,8 @@ local dedup, dedup_until, awaited, cancelling = KEYS[24], KEYS[25], KEYS[26], KE
 local workers, info, draining, busy = KEYS[28], KEYS[29], KEYS[30], KEYS[31]
 local ring, group_line, group_part, group_wait = KEYS[32], KEYS[33], KEYS[34], KEYS[35]
 local group_active, group_config, group_parked, group_tokens = KEYS[36], KEYS[37], KEYS[38], KEYS[39]
-local QUEUE_KEYS = 39
+local forwarding, kept = KEYS[40], KEYS[41]
+local QUEUE_KEYS = 41
 local now = now_ms()
 
 local held = redis.call('HGETALL', config)

@@ -8,14 +8,18 @@ local function forget(ids)
   end
 end
 
-local function shelve(shelf, ids, keep, keep_seconds)
-  if #ids == 0 then return end
+local function add_now(shelf, ids)
   local members = {}
   for _, id in ipairs(ids) do
     members[#members + 1] = now
     members[#members + 1] = id
   end
   redis.call('ZADD', shelf, unpack(members))
+end
+
+local function shelve(shelf, ids, keep, keep_seconds)
+  if #ids == 0 then return end
+  add_now(shelf, ids)
   local out = redis.call('ZRANGEBYSCORE', shelf, '-inf', now - keep_seconds * 1000, 'LIMIT', 0, #ids)
   if #out > 0 then redis.call('ZREM', shelf, unpack(out)) end
   local over = redis.call('ZCARD', shelf) - keep
@@ -41,6 +45,8 @@ local function shelve_failed(ids)
   if #ids == 0 then return end
   redis.call('HINCRBY', counters, 'failed', #ids)
   tell('fail', ids)
+  -- what is to be forwarded comes on its shelf when the other queue has it, so that nothing forgets it before
+  if setting.dead_letter ~= '' then return add_now(forwarding, ids) end
   shelve(failed, ids, setting.keep_failed, setting.keep_failed_seconds)
 end
 

@@ -5,11 +5,13 @@
 -- KEYS[3] draining  set
 -- KEYS[4] busy      hash  worker -> jobs it holds
 -- KEYS[5] active    hash  id -> attempt, of this worker alone
+-- KEYS[6] forwarding  zset  failed, on their way to the dead-letter queue
 -- ARGV[1] worker
 -- ARGV[2] lease     ms from now
 -- ARGV[3] info      bytes: name, pool, slots, packed by the worker
 -- Where its own lease had ended, it is told of no others': whatever held it up may have held them up too.
--- returns {draining (0|1), {id, attempt, ...} held by this worker, {worker whose lease ended, ...} at most ten}
+-- returns {draining (0|1), {id, attempt, ...} held by this worker, {worker whose lease ended, ...} at most ten,
+--          failed jobs to be carried to the dead-letter queue}
 --@include _record
 local workers, info, draining, busy, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local worker = ARGV[1]
@@ -26,4 +28,5 @@ return {
   redis.call('SISMEMBER', draining, worker),
   redis.call('HGETALL', active),
   overdue,
+  redis.call('ZCOUNT', KEYS[6], '-inf', now),
 }

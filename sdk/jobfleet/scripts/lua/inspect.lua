@@ -14,9 +14,10 @@
 -- KEYS[21] cancelled  zset
 -- KEYS[22] ring       zset  groups that may have a turn
 -- KEYS[23] parked     zset  groups that may not yet
+-- KEYS[24] forwarding zset  failed, on their way to the dead-letter queue
 -- returns {now ms, {counter, value, ...}, delayed, delayed and due, next due ms or 0, completed, failed,
 --          oldest waiting ms or 0, {setting, value, ...},
---          {worker, end of lease ms, info bytes or '', busy, draining 0|1, ...}, cancelled, groups}
+--          {worker, end of lease ms, info bytes or '', busy, draining 0|1, ...}, cancelled, groups, forwarding}
 --@include _record
 local jobs, counters, delayed, config, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local info, draining, busy, completed, failed = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
@@ -41,9 +42,10 @@ for i = 1, #leases, 2 do
   fleet[#fleet + 1] = tonumber(redis.call('HGET', busy, worker) or 0)
   fleet[#fleet + 1] = redis.call('SISMEMBER', draining, worker)
 end
+local forwarding = redis.call('ZCARD', KEYS[24])
 local next_due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
 return {
   now, redis.call('HGETALL', counters), redis.call('ZCARD', delayed), redis.call('ZCOUNT', delayed, '-inf', now),
-  tonumber(next_due or 0), redis.call('LLEN', completed), redis.call('ZCARD', failed), oldest,
-  redis.call('HGETALL', config), fleet, redis.call('ZCARD', KEYS[21]), redis.call('ZCARD', KEYS[22]) + redis.call('ZCARD', KEYS[23]),
+  tonumber(next_due or 0), redis.call('LLEN', completed), redis.call('ZCARD', failed) + forwarding, oldest,
+  redis.call('HGETALL', config), fleet, redis.call('ZCARD', KEYS[21]), redis.call('ZCARD', KEYS[22]) + redis.call('ZCARD', KEYS[23]), forwarding,
 }

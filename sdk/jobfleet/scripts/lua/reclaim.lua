@@ -1,8 +1,8 @@
 -- reclaim: the jobs of a worker that died go back to the head of their lines; a job that has lost more leases than
 -- allowed is poison and fails. Where the lease still runs, nothing happens unless the caller knows the worker dead.
 --
--- KEYS[1..39]         the queue, as in _queue.lua
--- KEYS[40] active     hash  id -> attempt, of the dead worker
+-- KEYS[1..41]         the queue, as in _queue.lua
+-- KEYS[42] active     hash  id -> attempt, of the dead worker
 -- ARGV[1] worker
 -- ARGV[2] known dead  1: whatever its lease says; 0: only if its lease ended
 -- ARGV[3] error       bytes kept with a job that fails as poison
@@ -17,7 +17,7 @@
 --@include _group
 --@include _line
 --@include _shelf
-local active, worker = KEYS[40], ARGV[1]
+local active, worker = KEYS[QUEUE_KEYS + 1], ARGV[1]
 local lease = redis.call('ZSCORE', workers, worker)
 if ARGV[2] == '0' and lease and tonumber(lease) > now then return -1 end
 local mine = redis.call('HGETALL', active)

@@ -1,6 +1,6 @@
 -- retry: failed or cancelled jobs are tried again as if they were new, with all their attempts; spread out, if asked for.
 --
--- KEYS[1..39]        the queue, as in _queue.lua
+-- KEYS[1..41]        the queue, as in _queue.lua
 -- ARGV[1] channel    where the operator listens
 -- ARGV[2] address    realm/queue
 -- ARGV[3] spacing    ms from one job to the next; 0: all at once
@@ -18,7 +18,7 @@ for n = 5, #ARGV do
   local record = redis.call('HGET', jobs, id)
   local state = record and string.byte(record)
   if state == FAILED or state == CANCELLED then
-    redis.call('ZREM', state == FAILED and failed or cancelled, id)
+    if redis.call('ZREM', state == FAILED and failed or cancelled, id) == 0 then redis.call('ZREM', forwarding, id) end
     local _, priority, attempt, _, _, enqueued, _, started = unpack_header(record)
     local due = now + first + spacing * #ids
     if due > now then

@@ -1,8 +1,8 @@
 -- settle_and_claim: take the results of finished jobs and hand out new ones, in one round trip.
 -- An outcome counts only while this worker still holds the job at that attempt (its field in "active"): the fence.
 --
--- KEYS[1..39]          the queue, as in _queue.lua
--- KEYS[40] active      hash  id -> attempt, of this worker alone
+-- KEYS[1..41]          the queue, as in _queue.lua
+-- KEYS[42] active      hash  id -> attempt, of this worker alone
 -- ARGV[1] worker
 -- ARGV[2] want         free slots to fill; 0: settle only
 -- ARGV[3] lease        ms that the worker's lease lasts from now
@@ -17,7 +17,7 @@
 --          MessagePack array, five a job: id, attempt, failures, lost, enqueued ms, {body, ...}}
 --@include _record
 --@include _queue
-local active = KEYS[40]
+local active = KEYS[QUEUE_KEYS + 1]
 local worker, want, lease, channel, expired_error = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local BYTES = 6
 local now_bytes = time_bytes(now)

@@ -1,0 +1,147 @@
+"""Carries jobs that failed for good to the dead-letter queue that their own queue names.
+
+Two queues may live in different slots of a Redis Cluster, so it takes steps: take from here, enqueue there, tell here.
+Whoever dies in between leaves the job on its way, and another carries it again, under an id that follows from the
+failure: the other queue knows it and takes it once. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from jobfleet import codec
+from jobfleet.errors import InvalidJob, QueueFull
+from jobfleet.job import Failure
+from jobfleet.options import JobOptions
+from jobfleet.scripts import forwarding, producing
+from jobfleet.scripts.command import Command
+from jobfleet.scripts.forwarding import Taken
+from jobfleet.scripts.producing import NewJob
+from jobfleet.seal import PLAIN, Seal, SealError
+
+log = logging.getLogger("jobfleet.dead_letters")
+
+AT_ONCE = 100
+MOST_QUEUES = 10
+"""Through how many queues a job may fail, one after the other; it stays with the last."""
+
+PREFIX = "dead_letter."
+"""What the names of the metadata begin with that tell where a job failed, and why."""
+
+MESSAGE_CHARACTERS = 500
+
+
+def carry(realm: str, queue: str, seal: Seal = PLAIN) -> Generator[Command[Any], Any, int]:
+    """Carry up to :data:`AT_ONCE` jobs; the answer is how many need not be carried any more.
+
+    What the other queue refuses, and what ``seal`` cannot open, stays on its way.
+    """
+    target, taken = yield forwarding.forward(realm, queue, AT_ONCE)
+    failed_at: dict[str, tuple[str, int]] = {}
+    letters: list[NewJob] = []
+    done: list[tuple[str, int]] = []
+    for job in taken:
+        failure = (job.id, codec.since_of(job.record))
+        try:
+            letter = letter_of(queue, job, target, seal)
+        except SealError as error:
+            log.warning("a failed job cannot be forwarded here: %s", error, extra={"queue": queue, "job": job.id})
+        except ValueError as error:
+            log.warning("a failed job is not forwarded: %s", error, extra={"queue": queue, "job": job.id, "to": target})
+            done.append(failure)
+        else:
+            failed_at[letter.id] = failure
+            letters.append(letter)
+    accepted = yield from _deliver(realm, target, letters)
+    done += [failed_at[letter_id] for letter_id in accepted]
+    if done:
+        yield forwarding.forwarded(realm, queue, done)
+    return len(done)
+
+
+def carry_all(realm: str, queue: str, seal: Seal = PLAIN) -> Generator[Command[Any], Any, int]:
+    """Carry all that can be carried now; the answer is how many need not be carried any more."""
+    total = 0
+    while True:
+        carried = yield from carry(realm, queue, seal)
+        total += carried
+        if carried < AT_ONCE:
+            return total
+
+
+def _deliver(realm: str, target: str, letters: Sequence[NewJob]) -> Generator[Command[Any], Any, list[str]]:
+    """Enqueue them, together or else one by one; the answer has the ids of those that are there now."""
+    if not letters:
+        return []
+    refusal = yield _refusable(producing.enqueue(realm, target, letters))
+    if refusal is None:
+        return [letter.id for letter in letters]
+    accepted = []
+    for letter in letters:
+        refusal = yield _refusable(producing.enqueue(realm, target, [letter]))
+        if refusal is None:
+            accepted.append(letter.id)
+            continue
+        log.warning("a failed job cannot be forwarded now: %s", refusal, extra={"to": target})
+        if isinstance(refusal, QueueFull):
+            break
+    return accepted
+
+
+def _refusable(command: Command[Any]) -> Command[Exception | None]:
+    def parse(raw: Any) -> Exception | None:
+        try:
+            command.parse(raw)
+        except (InvalidJob, QueueFull) as error:
+            return error
+        return None
+
+    return Command(command.script, command.keys, command.args, parse)
+
+
+def letter_of(queue: str, job: Taken, target: str, seal: Seal = PLAIN) -> NewJob:
+    """A failed job as a new one for another queue: same name, arguments and options, and word of where it failed.
+
+    Deduplication and time to live stay behind: they must not make it disappear.
+
+    Raises:
+        SealError: ``seal`` cannot open it.
+        ValueError: it has been in ``target`` before, or in too many queues, or it cannot be read.
+    """
+    found = codec.open_record(queue, job.id, job.record, seal)
+    body = found.body
+    earlier = body.metadata.get(PREFIX + "path", "")
+    path = [*(earlier.split(",") if earlier else ()), queue]
+    if target in path or len(path) >= MOST_QUEUES:
+        raise ValueError(f"it has failed in {', '.join(path)}, and stays there")
+    failures = codec.unpack_failures(job.errors)
+    failure = failures[-1] if failures else Failure("", "")
+    told = {
+        "queue": queue,
+        "job_id": job.id,
+        "failed_ms": str(found.since_ms),
+        "attempt": str(found.attempt),
+        "kind": failure.kind,
+        "message": failure.message[:MESSAGE_CHARACTERS],
+        "fingerprint": failure.fingerprint,
+        "path": ",".join(path),
+    }
+    options = JobOptions(
+        priority=found.priority,
+        attempts=body.attempts,
+        backoff=body.backoff,
+        timeout=body.timeout,
+        group=found.group,
+        metadata={**body.metadata, **{PREFIX + name: text for name, text in told.items()}},
+    )
+    cause = hashlib.sha256(f"{queue} {job.id} {found.since_ms}".encode())
+    letter_id = "dl-" + base64.urlsafe_b64encode(cause.digest()[:15]).decode()
+    packed = codec.pack_body(body.name, body.args, options)
+    if not seal.idle:
+        packed = seal.close(packed, codec.bound_to(target, letter_id))
+    extension = codec.pack_extension(options) if options.extended else b""
+    return NewJob(letter_id, options.priority, 0, packed, extension)
