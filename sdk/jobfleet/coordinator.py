@@ -140,12 +140,32 @@ class JobQueueCoordinator(_Facade):
         ask = f'kubectl patch workerpool {pool} --type merge -p \'{{"spec": {{"minReplicas": N}}}}\''
         return f"{done}; the number of workers is the WorkerPool's: {ask}"
 
-    async def pause_workers(self, queue: str) -> None:
-        """Hand out nothing more from a queue, to any worker anywhere; running jobs go on."""
-        await self.fleet.queue(queue).pause()
+    async def pause_workers(self, queue: str | None = None, *, return_running: bool = False) -> int:
+        """Have the workers registered here claim nothing more, from one queue or from all; returns how many that are.
 
-    async def resume_workers(self, queue: str) -> None:
-        """End a pause."""
+        Others go on; :meth:`pause_queue` holds up all workers everywhere. ``return_running`` as there.
+        """
+        serving = self._serving(queue)
+        for worker in serving:
+            worker.pause(queue, return_running=return_running)
+        return len(serving)
+
+    async def resume_workers(self, queue: str | None = None) -> int:
+        """Have the workers registered here claim again; returns how many that are."""
+        serving = self._serving(queue)
+        for worker in serving:
+            worker.resume(queue)
+        return len(serving)
+
+    def _serving(self, queue: str | None) -> list[Worker]:
+        return [worker for worker, _ in self._workers if queue is None or queue in worker.settings.queue_names]
+
+    async def pause_queue(self, queue: str, *, return_running: bool = False) -> None:
+        """Hand out nothing more from a queue, to any worker anywhere; as :meth:`jobfleet.QueueHandle.pause`."""
+        await self.fleet.queue(queue).pause(return_running=return_running)
+
+    async def resume_queue(self, queue: str) -> None:
+        """End a pause of a queue."""
         await self.fleet.queue(queue).resume()
 
     async def get_job(self, queue: str, job_id: str) -> JobView | None:
@@ -155,6 +175,10 @@ class JobQueueCoordinator(_Facade):
     async def get_job_log(self, queue: str, job_id: str, start: int = 0, limit: int = 1000) -> JobLog:
         """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
         return await self.fleet.queue(queue).log(job_id, start, limit)
+
+    async def configure_queue(self, queue: str, **settings: int | str) -> None:
+        """Write settings of a queue by their names; as :meth:`jobfleet.QueueHandle.configure`."""
+        await self.fleet.queue(queue).configure(**settings)
 
     async def get_failed_jobs(self, queue: str, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""
@@ -223,12 +247,12 @@ class SyncJobQueueCoordinator(_Facade):
         how = JobOptions(**options)
         return self.fleet.send_sync(queue, [(name, item, how) for item in data])
 
-    def pause_workers(self, queue: str) -> None:
-        """Hand out nothing more from a queue, to any worker anywhere."""
-        self.fleet.queue_sync(queue).pause()
+    def pause_queue(self, queue: str, *, return_running: bool = False) -> None:
+        """Hand out nothing more from a queue, to any worker anywhere; as :meth:`jobfleet.QueueHandle.pause`."""
+        self.fleet.queue_sync(queue).pause(return_running=return_running)
 
-    def resume_workers(self, queue: str) -> None:
-        """End a pause."""
+    def resume_queue(self, queue: str) -> None:
+        """End a pause of a queue."""
         self.fleet.queue_sync(queue).resume()
 
     def get_job(self, queue: str, job_id: str) -> JobView | None:
@@ -238,6 +262,10 @@ class SyncJobQueueCoordinator(_Facade):
     def get_job_log(self, queue: str, job_id: str, start: int = 0, limit: int = 1000) -> JobLog:
         """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
         return self.fleet.queue_sync(queue).log(job_id, start, limit)
+
+    def configure_queue(self, queue: str, **settings: int | str) -> None:
+        """Write settings of a queue by their names; as :meth:`jobfleet.QueueHandle.configure`."""
+        self.fleet.queue_sync(queue).configure(**settings)
 
     def get_failed_jobs(self, queue: str, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""

@@ -5,7 +5,7 @@ A client sends it the answers: it follows it (``AsyncClient.follow``, ``SyncClie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -22,6 +22,9 @@ from jobfleet.states import State
 
 T = TypeVar("T")
 Flow = Generator[Command[Any], Any, T]
+
+LOOK = "look"
+"""What a worker is told that should ask the queue how things stand."""
 
 PAGE = 200
 """Jobs looked at, retried or forgotten in one call."""
@@ -158,6 +161,15 @@ def grouped(jobs: Iterable[JobView]) -> list[FailureGroup]:
         if error is not None:
             made.append(FailureGroup(fingerprint, error.kind, error.message, len(members), newest))
     return sorted(made, key=lambda group: -group.count)
+
+
+def configure(realm: str, queue: str, settings: Mapping[str, int | str]) -> Flow[None]:
+    """Write settings; where they call running jobs back, their workers hear of it at once."""
+    yield steering.configure(realm, queue, settings)
+    if settings.get("paused") and settings.get("return_running"):
+        reading = yield looking.inspect(realm, queue)
+        if workers := [worker.id for worker in reading.workers]:
+            yield steering.tell(realm, queue, workers, LOOK)
 
 
 def cancel(realm: str, queue: str, job_id: str) -> Flow[Cancellation]:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from jobfleet import environment
+from jobfleet import environment, flows
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.patience import Patience, public_url
 from jobfleet.dead_letters import carry
@@ -151,7 +151,7 @@ class Inspector:
     async def apply_settings(self, address: QueueAddress, settings: QueueSettings) -> None:
         """Write all settings of a queue."""
         async with self._asking():
-            await self._client.run(steering.configure(address.realm, address.queue, settings.stored()))
+            await self._client.follow(flows.configure(address.realm, address.queue, settings.stored()))
 
     async def drain(self, address: QueueAddress, worker_ids: Sequence[str]) -> dict[str, int]:
         """Those workers get no job from now on; returns what each holds at that instant, -1 for an unknown one."""

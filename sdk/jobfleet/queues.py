@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ANY = FailureFilter()
+RESUMED = {"paused": 0, "return_running": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,13 +180,18 @@ class QueueHandle(_Verbs):
         self._guard(name)
         return await self._follow(flows.obliterate(*self._at, force=force))
 
-    async def pause(self) -> None:
-        """Hand out nothing more; running jobs go on. Where a JobQueue resource rules, set ``spec.paused`` instead."""
-        await self._run(steering.configure(*self._at, {"paused": 1}))
+    async def pause(self, *, return_running: bool = False) -> None:
+        """Hand out nothing more, to any worker anywhere; running jobs go on.
+
+        With ``return_running`` they do not: async handlers are cancelled, threads told by their token, processes ended,
+        and the jobs wait at the head of their lines again, unfailed. Workers hear of it at once; one that does not,
+        with its next heartbeat. Where a JobQueue resource rules, set ``spec.paused`` instead.
+        """
+        await self._follow(flows.configure(*self._at, {"paused": 1, "return_running": int(return_running)}))
 
     async def resume(self) -> None:
         """End a pause."""
-        await self._run(steering.configure(*self._at, {"paused": 0}))
+        await self._follow(flows.configure(*self._at, RESUMED))
 
     async def limit(self, limits: Limits) -> None:
         """Set limits."""
@@ -205,7 +211,7 @@ class QueueHandle(_Verbs):
             InvalidJob: a setting is unknown or out of its bounds; the error names it.
         """
         if settings:
-            await self._run(steering.configure(*self._at, settings))
+            await self._follow(flows.configure(*self._at, settings))
 
     async def forward(self) -> int:
         """Carry failed jobs that are on their way to the dead-letter queue now; returns how many arrived.
@@ -299,13 +305,13 @@ class SyncQueueHandle(_Verbs):
         self._guard(name)
         return self._follow(flows.obliterate(*self._at, force=force))
 
-    def pause(self) -> None:
-        """Hand out nothing more."""
-        self._run(steering.configure(*self._at, {"paused": 1}))
+    def pause(self, *, return_running: bool = False) -> None:
+        """Hand out nothing more; as :meth:`QueueHandle.pause`."""
+        self._follow(flows.configure(*self._at, {"paused": 1, "return_running": int(return_running)}))
 
     def resume(self) -> None:
         """End a pause."""
-        self._run(steering.configure(*self._at, {"paused": 0}))
+        self._follow(flows.configure(*self._at, RESUMED))
 
     def limit(self, limits: Limits) -> None:
         """Set limits."""
@@ -319,7 +325,7 @@ class SyncQueueHandle(_Verbs):
     def configure(self, **settings: int | str) -> None:
         """Write settings by their names; as :meth:`QueueHandle.configure`."""
         if settings:
-            self._run(steering.configure(*self._at, settings))
+            self._follow(flows.configure(*self._at, settings))
 
     def forward(self) -> int:
         """Carry failed jobs to the dead-letter queue now; as :meth:`QueueHandle.forward`."""

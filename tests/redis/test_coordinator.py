@@ -52,11 +52,11 @@ async def test_a_coordinator_steers_its_queues_and_resizes_its_workers(
         job_id = await queues.enqueue_named_job("numbers", "explode", {})
         await queues.fleet.queue("numbers").wait(job_id, 15)
         assert [job.id for job in await queues.get_failed_jobs("numbers")] == [job_id]
-        await queues.pause_workers("numbers")
+        await queues.pause_queue("numbers")
         assert (await queues.get_queue_status("numbers")).paused
         assert await queues.retry_job("numbers", job_id)
         assert await queues.cancel_job("numbers", job_id) == "cancelled"
-        await queues.resume_workers("numbers")
+        await queues.resume_queue("numbers")
         assert dict(worker.settings.queues) == {"numbers": 1}
 
 

@@ -48,11 +48,17 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class Hold(IntEnum):
-    """Why a worker is given nothing."""
+    """Why a worker is given nothing. RETURNING: the queue is paused, and what runs is to come back."""
 
     NONE = 0
     PAUSED = 1
     DRAINING = 2
+    RETURNING = 3
+
+    @property
+    def paused(self) -> bool:
+        """Whether the queue is paused, and not this worker alone."""
+        return self in (Hold.PAUSED, Hold.RETURNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +156,14 @@ class Pulse:
         held: what Redis says this worker holds, id → attempt.
         overdue: whose lease has ended.
         to_forward: failed jobs that somebody should carry to the dead-letter queue.
+        returning: whether the queue is paused, and what runs is to come back.
     """
 
     draining: bool
     held: dict[str, int]
     overdue: tuple[str, ...]
     to_forward: int
+    returning: bool
 
 
 def heartbeat(realm: str, queue: str, worker: str, info: bytes, lease_ms: int = LEASE_MS) -> Command[Pulse]:
@@ -163,15 +171,16 @@ def heartbeat(realm: str, queue: str, worker: str, info: bytes, lease_ms: int = 
     keys = queue_keys(realm, queue)
 
     def parse(raw: list[Any]) -> Pulse:
-        draining, held, overdue, to_forward = raw
+        draining, held, overdue, to_forward, returning = raw
         return Pulse(
             draining == 1,
             {held[i].decode(): int(held[i + 1]) for i in range(0, len(held), 2)},
             tuple(peer.decode() for peer in overdue),
             to_forward,
+            returning == 1,
         )
 
-    names = [keys.workers, keys.info, keys.draining, keys.busy, keys.active(worker), keys.forwarding]
+    names = [keys.workers, keys.info, keys.draining, keys.busy, keys.active(worker), keys.forwarding, keys.config]
     return Command(_heartbeat, names, [worker, lease_ms, info], parse)
 
 

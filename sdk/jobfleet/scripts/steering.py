@@ -12,6 +12,7 @@ from jobfleet.settings import checked
 from jobfleet.states import State
 
 _configure = Script("configure")
+_tell = Script("tell")
 _drain = Script("drain")
 _undrain = Script("undrain")
 _purge = Script("purge")
@@ -31,6 +32,12 @@ def configure(realm: str, queue: str, settings: Mapping[str, int | str]) -> Comm
     keys = queue_keys(realm, queue)
     args: list[Argument] = [part for pair in checked(queue, settings).items() for part in pair]
     return Command(_configure, [keys.config, keys.counters, keys.wake], args, int)
+
+
+def tell(realm: str, queue: str, workers: Sequence[str], word: str) -> Command[int]:
+    """Say one word to workers that run jobs; at least one must be named."""
+    keys = queue_keys(realm, queue)
+    return Command(_tell, [keys.control(worker) for worker in workers], [word], int)
 
 
 def drain(realm: str, queue: str, workers: Sequence[str]) -> Command[dict[str, int]]:

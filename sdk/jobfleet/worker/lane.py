@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from jobfleet import flows
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.patience import BLOCK_SECONDS
 from jobfleet.errors import JobfleetError
@@ -66,6 +67,7 @@ class Lane:
         self._more = True
         self._relay = False
         self._hold = Hold.NONE
+        self._paused = False
         self._due_at: float | None = None
         self._stopping = False
         self.on_settled: Callable[[int], None] | None = None
@@ -95,7 +97,7 @@ class Lane:
                 await _ended(listener)
 
     def _wants(self) -> bool:
-        return self._more and self._hold is Hold.NONE and not self._stopping
+        return self._more and self._hold is Hold.NONE and not (self._stopping or self._paused)
 
     async def _exchange(self, want: int) -> None:
         outcomes, self._outcomes = self._outcomes[:MAX_BATCH], self._outcomes[MAX_BATCH:]
@@ -134,6 +136,8 @@ class Lane:
 
     def _note(self, grant: Grant, want: int) -> None:
         self._hold = grant.hold
+        if grant.hold is Hold.RETURNING:
+            self.hand_back()
         if want > 0:
             self._more = grant.again or len(grant.jobs) == want
         self._due_at = None
@@ -154,7 +158,7 @@ class Lane:
             self._share.wait()
         else:
             self._share.leave()
-            if self._hold is not Hold.DRAINING and not self._stopping:
+            if self._hold is not Hold.DRAINING and not (self._stopping or self._paused):
                 if self._slots.free > 0:
                     if self._due_at is not None:
                         seconds = min(seconds, max(0.001, self._due_at - time.monotonic()))
@@ -182,7 +186,7 @@ class Lane:
                 await asyncio.sleep(TROUBLE_SECONDS)
                 woken = True
             if woken:
-                if self._hold is Hold.PAUSED:
+                if self._hold.paused:
                     await asyncio.sleep(PAUSED_SECONDS)  # every enqueue lays a token, even while nothing is handed out
                 self._look_round()
                 self._relay = not (
@@ -193,11 +197,11 @@ class Lane:
     def _look_round(self) -> None:
         """Believe nothing about the queue but what the next exchange says."""
         self._more = True
-        if self._hold is Hold.PAUSED:
+        if self._hold.paused:
             self._hold = Hold.NONE
 
     async def _obey(self) -> None:
-        """Carry out what this worker is told about single jobs, as ``cancel <id> <attempt>``; only while some run."""
+        """Carry out what this worker is told, only while some jobs run: ``cancel <id> <attempt>``, or ``look``."""
         while True:
             if not self._running:
                 self._occupied.clear()
@@ -210,10 +214,17 @@ class Lane:
             match (told or b"").decode("utf-8", "replace").split():
                 case ["cancel", job_id, attempt] if attempt.isdigit():
                     self.cancel(job_id, int(attempt))
+                case [flows.LOOK]:
+                    self._ask()
                 case []:
                     pass
                 case _:
                     log.warning("told something unheard of", extra={"queue": self.queue, "told": told})
+
+    def _ask(self) -> None:
+        """Have the next exchange now: it says how things stand."""
+        self._relay = True
+        self._stir.set()
 
     # -- attempts
 
@@ -258,6 +269,8 @@ class Lane:
             self._hold = Hold.DRAINING if pulse.draining else Hold.NONE
             self._more = True
             self._stir.set()
+        if pulse.returning and self._running:
+            self._ask()
         for job_id, number in believed.items():
             if pulse.held.get(job_id) != number:
                 self.lost(job_id, number)
@@ -275,6 +288,21 @@ class Lane:
             del self._running[job_id]
             end(attempt, Ending.WITHDRAWN)
 
+    # -- pause
+
+    def pause(self, *, return_running: bool) -> None:
+        """Claim nothing more, and keep the lease; running jobs go on, or back to the queue."""
+        self._paused = True
+        if return_running:
+            self.hand_back()
+        self._stir.set()
+
+    def resume(self) -> None:
+        """Claim again."""
+        self._paused = False
+        self._more = True
+        self._stir.set()
+
     # -- the end
 
     def stop(self) -> None:
@@ -286,6 +314,8 @@ class Lane:
 
     def hand_back(self) -> None:
         """Return what still runs, unfailed, and end its handlers."""
+        if self._running:
+            log.info("running jobs go back to the queue", extra={"queue": self.queue, "jobs": len(self._running)})
         for attempt in list(self._running.values()):
             self._running.pop(attempt.job.id, None)
             self._outcomes.append(verdict.returned(attempt.job))

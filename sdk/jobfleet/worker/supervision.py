@@ -49,6 +49,7 @@ class Worker:
         self._hurry = asyncio.Event()
         self.started = asyncio.Event()
         self._lanes: list[Lane] = []
+        self._paused: set[str] = set()
         self._slots = Slots(settings.concurrency)
         self._execution: Execution | None = None
 
@@ -64,6 +65,37 @@ class Worker:
         self._slots.resize(slots)
         if self._execution is not None:
             self._execution.threads.shrink(slots)
+
+    def pause(self, queue: str | None = None, *, return_running: bool = False) -> None:
+        """Claim nothing more here, from one queue or from all; other workers go on, and this one keeps its leases.
+
+        Running jobs go on. With ``return_running`` they do not: async handlers are cancelled, threads told by their
+        token, processes ended, and the jobs go back to the queue at once, unfailed.
+
+        Raises:
+            ConfigurationError: this worker does not serve that queue.
+        """
+        for name in self._meant(queue):
+            self._paused.add(name)
+        for lane in self._lanes:
+            if lane.queue in self._meant(queue):
+                lane.pause(return_running=return_running)
+
+    def resume(self, queue: str | None = None) -> None:
+        """End a pause of this worker, for one queue or for all. Errors as of :meth:`pause`."""
+        for name in self._meant(queue):
+            self._paused.discard(name)
+        for lane in self._lanes:
+            if lane.queue in self._meant(queue):
+                lane.resume()
+
+    def _meant(self, queue: str | None) -> tuple[str, ...]:
+        served = self.settings.queue_names
+        if queue is None:
+            return served
+        if queue not in served:
+            raise ConfigurationError(f"queue: this worker does not serve {queue!r}, but {', '.join(served)}")
+        return (queue,)
 
     def cancel(self, queue: str, job_id: str, attempt: int) -> bool:
         """Cancel a job that runs here; False: it does not, or in another attempt."""
@@ -92,6 +124,9 @@ class Worker:
         execution = self._execution = Execution(self._registry, settings.max_memory_mb)
         queues = settings.queue_names
         self._lanes = [Lane(self._realm, queue, client, settings, slots, execution) for queue in queues]
+        for lane in self._lanes:
+            if lane.queue in self._paused:
+                lane.pause(return_running=False)
         recycling = Recycling(settings.max_jobs, settings.max_memory_mb, self._finish)
         if recycling.wanted:
             for lane in self._lanes:

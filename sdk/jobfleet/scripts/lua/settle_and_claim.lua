@@ -12,7 +12,8 @@
 --                      snooze | limit | cancel), delay in ms (retry, snooze: until the next attempt; limit: for how long
 --                      nothing is handed out), and which of the bytes belong to it, from 1, or 0
 -- ARGV[7..] bytes      complete: result; retry, fail: failure
--- returns {now ms, next due ms or 0, hold (0 | 1 paused | 2 draining), again (1: more may be had at once),
+-- returns {now ms, next due ms or 0, hold (0 | 1 paused | 2 draining | 3 paused, and what runs is
+--          to come back), again (1: more may be had at once),
 --          resume ms at which a limit lets more through or 0, {refused id, ...},
 --          MessagePack array, five a job: id, attempt, failures, lost, enqueued ms, {body, ...}}
 --@include _record
@@ -32,7 +33,8 @@ local outcomes = ARGV[6] ~= '' and cmsgpack.unpack(ARGV[6]) or {}
 --@include _claim
 settle()
 local hold = 0
-if redis.call('SISMEMBER', draining, worker) == 1 then hold = 2
+if setting.paused == 1 and setting.return_running == 1 then hold = 3
+elseif redis.call('SISMEMBER', draining, worker) == 1 then hold = 2
 elseif setting.paused == 1 then hold = 1 end
 redis.call('ZADD', workers, now + lease, worker)
 local blocked_until = count('blocked_until')
