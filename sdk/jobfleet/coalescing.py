@@ -54,7 +54,11 @@ class Coalescer:
     async def _send_batch(self, batch: list[tuple[NewJob, asyncio.Future[str | None]]]) -> None:
         try:
             answers = await self._send([job for job, _ in batch])
-        except (InvalidJob, QueueFull) as error:
+        except QueueFull as full:
+            if full.room:
+                await self._send_batch(batch[: full.room])
+            _fail(batch[full.room :], full)
+        except InvalidJob as error:
             if len(batch) == 1:
                 _fail(batch, error)
                 return

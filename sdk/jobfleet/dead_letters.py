@@ -14,7 +14,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from jobfleet import codec
-from jobfleet.errors import InvalidJob, QueueFull
+from jobfleet.errors import JobfleetError, QueueFull
 from jobfleet.job import Failure
 from jobfleet.options import JobOptions
 from jobfleet.scripts import forwarding, producing
@@ -77,30 +77,19 @@ def _deliver(realm: str, target: str, letters: Sequence[NewJob]) -> Generator[Co
     """Enqueue them, together or else one by one; the answer has the ids of those that are there now."""
     if not letters:
         return []
-    refusal = yield _refusable(producing.enqueue(realm, target, letters))
-    if refusal is None:
+    answer = yield producing.offer(realm, target, letters)
+    if not isinstance(answer, JobfleetError):
         return [letter.id for letter in letters]
     accepted = []
     for letter in letters:
-        refusal = yield _refusable(producing.enqueue(realm, target, [letter]))
-        if refusal is None:
+        answer = yield producing.offer(realm, target, [letter])
+        if not isinstance(answer, JobfleetError):
             accepted.append(letter.id)
             continue
-        log.warning("a failed job cannot be forwarded now: %s", refusal, extra={"to": target})
-        if isinstance(refusal, QueueFull):
+        log.warning("a failed job cannot be forwarded now: %s", answer, extra={"to": target})
+        if isinstance(answer, QueueFull):
             break
     return accepted
-
-
-def _refusable(command: Command[Any]) -> Command[Exception | None]:
-    def parse(raw: Any) -> Exception | None:
-        try:
-            command.parse(raw)
-        except (InvalidJob, QueueFull) as error:
-            return error
-        return None
-
-    return Command(command.script, command.keys, command.args, parse)
 
 
 def letter_of(queue: str, job: Taken, target: str, seal: Seal = PLAIN) -> NewJob:

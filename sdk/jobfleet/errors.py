@@ -7,6 +7,7 @@
     ├── InvalidJob              refused at enqueue; ``field`` says what is wrong
     ├── JobFailed               the job whose result was waited for has none
     ├── QueueFull               refused at enqueue; the queue has as many jobs as it may have
+    │   └── MemoryHigh          refused at enqueue; Redis has too little memory left
     ├── Unavailable             Redis cannot be reached, or cannot answer now; nothing is known to be done
     ├── InspectionError         the operator's window got no answer
     └── HandlerSignal           raised by a handler
@@ -19,6 +20,9 @@ A foreign error (of redis-py, of pydantic) is translated where it enters, with t
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
 
 
 class JobfleetError(Exception):
@@ -46,17 +50,56 @@ class JobFailed(JobfleetError):
 
 
 class QueueFull(JobfleetError):
-    """The queue has reached its maximum length, and nothing was accepted.
+    """The queue has reached its maximum length, and what was sent with this call was not accepted.
 
     Attributes:
         queue, length, limit: which queue, how many jobs wait or are delayed in it, and how many may.
+        accepted: of an ``enqueue_many`` that waited, the ids of the jobs that were accepted before, in order.
     """
 
     def __init__(self, queue: str, length: int, limit: int) -> None:
-        super().__init__(
-            f"queue {queue!r} holds {length} jobs and may hold {limit}; try again later, or let enqueue wait"
-        )
+        super().__init__(self._sentence(queue, length, limit))
         self.queue, self.length, self.limit = queue, length, limit
+        self.accepted: tuple[str, ...] = ()
+
+    @staticmethod
+    def _sentence(queue: str, length: int, limit: int) -> str:
+        return (
+            f"queue {queue!r} holds {length} jobs and may hold {limit}; "
+            "try again later, or let enqueue wait: wait_when_full=seconds"
+        )
+
+    @property
+    def room(self) -> int:
+        """How many jobs the queue had room for."""
+        return max(0, self.limit - self.length)
+
+    def after(self, seconds: float, accepted: Sequence[str] = ()) -> Self:
+        """The same error for whoever has waited for room."""
+        error = type(self)(self.queue, self.length, self.limit)
+        error.args = (f"{self.args[0].partition(';')[0]}; enqueue waited {seconds:g} s for room",)
+        error.accepted = tuple(accepted)
+        return error
+
+
+class MemoryHigh(QueueFull):
+    """Redis uses more of its memory than the queue's ``max_memory_percent`` allows; nothing was accepted.
+
+    Attributes:
+        queue, length, limit: which queue, the memory used and the memory allowed, in percent of ``maxmemory``.
+    """
+
+    @staticmethod
+    def _sentence(queue: str, length: int, limit: int) -> str:
+        return (
+            f"Redis uses {length} % of its memory and queue {queue!r} takes jobs up to {limit} %; "
+            "try again later, or let enqueue wait: wait_when_full=seconds"
+        )
+
+    @property
+    def room(self) -> int:
+        """None, as far as is known."""
+        return 0
 
 
 class Unavailable(JobfleetError):

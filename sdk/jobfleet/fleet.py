@@ -7,6 +7,7 @@ import dataclasses
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from jobfleet import codec, flows
@@ -17,7 +18,7 @@ from jobfleet.clients.patience import check_url, public_url
 from jobfleet.coalescing import Coalescer
 from jobfleet.ends import Ends
 from jobfleet.environment import DEFAULT_REALM, DEFAULT_REDIS_URL, Environment
-from jobfleet.errors import InvalidJob
+from jobfleet.errors import InvalidJob, QueueFull
 from jobfleet.handle import Job, Options
 from jobfleet.handlers import DEFAULT_BATCH_WAIT_SECONDS, Handler, Registry, RunIn, Treatment
 from jobfleet.job import JobView, result_of
@@ -29,6 +30,7 @@ from jobfleet.scripts import looking, producing
 from jobfleet.scripts.producing import NewJob
 from jobfleet.seal import PLAIN, Seal
 from jobfleet.status import QueueStatus
+from jobfleet.waiting_room import WaitingRoom
 from jobfleet.worker.settings import WorkerSettings
 from jobfleet.worker.supervision import Worker
 
@@ -59,6 +61,9 @@ class Fleet:
         self.environment = Environment(redis_url=redis_url, realm=realm)
         self.registry = Registry()
         self._coalescers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Coalescer]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._rooms: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, WaitingRoom]] = (
             weakref.WeakKeyDictionary()
         )
         self._ends: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Ends]] = weakref.WeakKeyDictionary()
@@ -164,12 +169,19 @@ class Fleet:
         coalescers = self._coalescers.setdefault(asyncio.get_running_loop(), {})
         coalescer = coalescers.get(queue)
         if coalescer is None:
+            coalescer = coalescers[queue] = Coalescer(partial(self._send, queue))
+        try:
+            return await coalescer.enqueue(job) or job.id
+        except QueueFull as full:
+            if not job.wait:
+                raise
+            rooms = self._rooms.setdefault(asyncio.get_running_loop(), {})
+            if queue not in rooms:
+                rooms[queue] = WaitingRoom(partial(self._send, queue))
+            return await rooms[queue].enqueue(job, full) or job.id
 
-            async def send(jobs: Sequence[NewJob]) -> list[str | None]:
-                return await self.client().run(producing.enqueue(self.realm, queue, jobs))
-
-            coalescer = coalescers[queue] = Coalescer(send)
-        return await coalescer.enqueue(job) or job.id
+    async def _send(self, queue: str, jobs: Sequence[NewJob]) -> list[str | None]:
+        return await self.client().run(producing.enqueue(self.realm, queue, jobs))
 
     async def send(self, queue: str, items: Sequence[Item]) -> list[str]:
         """Enqueue named jobs with their options, one round trip for every thousand."""
@@ -191,7 +203,7 @@ class Fleet:
             job_id = options.job_id or codec.new_job_id()
             if not self.seal.idle:
                 body = self.seal.close(body, codec.bound_to(queue, job_id))
-            jobs.append(NewJob(job_id, options.priority, options.due(), body, extension))
+            jobs.append(NewJob(job_id, options.priority, options.due(), body, extension, options.wait_when_full))
         return jobs
 
     # -- looking
@@ -289,6 +301,8 @@ class Fleet:
         """Give back the connections of the running event loop and of synchronous code. May be called twice."""
         loop = asyncio.get_running_loop()
         self._coalescers.pop(loop, None)
+        for room in self._rooms.pop(loop, {}).values():
+            await room.close()
         for ends in self._ends.pop(loop, {}).values():
             await ends.close()
         client = self._clients.pop(loop, None)

@@ -1,19 +1,20 @@
-"""What takes more than one Command, written once for async and sync: a generator that yields Commands.
+"""What takes more than one Command, written once for async and sync: a generator that yields Commands and Pauses.
 
 A client sends it the answers: it follows it (``AsyncClient.follow``, ``SyncClient.follow``); nothing here does I/O.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from jobfleet.errors import JobfleetError
+from jobfleet.errors import InvalidJob, JobfleetError, QueueFull
 from jobfleet.job import JobView
 from jobfleet.scripts import looking, producing, steering
-from jobfleet.scripts.command import Command
+from jobfleet.scripts.command import Command, Pause
 from jobfleet.scripts.looking import Page
 from jobfleet.scripts.producing import BATCH, NewJob
 from jobfleet.scripts.steering import Cancellation
@@ -21,7 +22,7 @@ from jobfleet.seal import PLAIN, Seal
 from jobfleet.states import State
 
 T = TypeVar("T")
-Flow = Generator[Command[Any], Any, T]
+Flow = Generator[Command[Any] | Pause, Any, T]
 
 LOOK = "look"
 """What a worker is told that should ask the queue how things stand."""
@@ -80,12 +81,46 @@ class FailureGroup:
 
 
 def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Flow[list[str]]:
-    """Enqueue any number of jobs, :data:`BATCH` in a call; the answer has the id of each, or of what stands for it."""
+    """Enqueue any number of jobs, :data:`BATCH` in a call; the answer has the id of each, or of what stands for it.
+
+    Where a job's producer waits for room, all are sent as room comes.
+    """
+    wait = max((job.wait for job in jobs), default=0.0)
+    if wait:
+        return (yield from _enqueue_patiently(realm, queue, jobs, wait))
     ids: list[str] = []
     for start in range(0, len(jobs), BATCH):
         batch = jobs[start : start + BATCH]
         answers = yield producing.enqueue(realm, queue, batch)
-        ids += [answer or job.id for job, answer in zip(batch, answers, strict=True)]
+        ids += _ids(batch, answers)
+    return ids
+
+
+def _ids(batch: Sequence[NewJob], answers: Sequence[str | None]) -> list[str]:
+    return [answer or job.id for job, answer in zip(batch, answers, strict=True)]
+
+
+def _enqueue_patiently(realm: str, queue: str, jobs: Sequence[NewJob], wait: float) -> Flow[list[str]]:
+    """Send as many as there is room for; where there is none, look again with one, every now and then."""
+    ids: list[str] = []
+    most, tries, until = BATCH, 0, time.monotonic() + wait
+    while len(ids) < len(jobs):
+        batch = jobs[len(ids) : len(ids) + most]
+        answer: list[str | None] | InvalidJob | QueueFull = yield producing.offer(realm, queue, batch)
+        if isinstance(answer, InvalidJob):
+            raise answer
+        if not isinstance(answer, QueueFull):
+            ids += _ids(batch, answer)
+            most, tries, until = min(2 * most, BATCH), 0, time.monotonic() + wait
+        elif answer.room:
+            most = answer.room
+        else:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise answer.after(wait, ids)
+            tries += 1
+            most = 1
+            yield Pause(min(left, producing.room_pause(tries)))
     return ids
 
 

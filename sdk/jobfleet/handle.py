@@ -33,6 +33,7 @@ class Options(TypedDict, total=False):
     group: str | None
     dedup: Dedup | None
     expires_in: float | None
+    wait_when_full: float
     metadata: Mapping[str, str]
 
 
@@ -43,6 +44,7 @@ class Job(Generic[P, R]):
 
     Raises (from every enqueue):
         InvalidJob: an argument or option is wrong; nothing was sent.
+        QueueFull: the queue, or Redis (:class:`jobfleet.MemoryHigh`), has no room for it; nothing was sent.
         Unavailable: Redis gave no answer in time; the job may or may not have been accepted.
     """
 

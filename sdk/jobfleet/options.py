@@ -62,6 +62,8 @@ class JobOptions:
         group: whose job it is (a tenant): groups take turns, and may have limits of their own.
         dedup: one job for a key; the id of the job that stands for this one comes back instead of a new id.
         expires_in: seconds that the job may wait, once it is ready; then it fails, with kind ``expired``.
+        wait_when_full: seconds that enqueue waits for room in a full queue, from the last job that was accepted, before
+            it raises :class:`jobfleet.QueueFull`; 0: it does not wait.
         metadata: text about the job by name, for people and middleware; handlers see it in ``current_job()``.
 
     Raises:
@@ -78,6 +80,7 @@ class JobOptions:
     group: str | None = None
     dedup: Dedup | None = None
     expires_in: float | None = None
+    wait_when_full: float = 0.0
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -105,6 +108,7 @@ class JobOptions:
             raise InvalidJob("dedup.mode", "'debounce' needs a delay: it replaces the job while that lasts")
         if self.expires_in is not None:
             _check_seconds("expires_in", self.expires_in, least=0.001)
+        _check_seconds("wait_when_full", self.wait_when_full, least=0)
         for name, value in self.metadata.items():
             if not isinstance(name, str) or not isinstance(value, str):
                 raise InvalidJob("metadata", f"{name!r}: {value!r} must be text by name")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from jobfleet import codec, dead_letters, flows
 from jobfleet.errors import InvalidJob, JobfleetError
-from jobfleet.flows import FailureFilter, FailureGroup
+from jobfleet.flows import FailureFilter, FailureGroup, Flow
 from jobfleet.job import JobLog, JobView
 from jobfleet.keys import queue_keys
 from jobfleet.scripts import looking, steering
@@ -123,7 +123,7 @@ class QueueHandle(_Verbs):
     async def _run(self, command: Command[T]) -> T:
         return await self._fleet.client().run(command)
 
-    async def _follow(self, flow: Generator[Command[Any], Any, T]) -> T:
+    async def _follow(self, flow: Flow[T]) -> T:
         return await self._fleet.client().follow(flow)
 
     async def status(self) -> QueueStatus:
@@ -252,7 +252,7 @@ class SyncQueueHandle(_Verbs):
     def _run(self, command: Command[T]) -> T:
         return self._fleet.sync_client().run(command)
 
-    def _follow(self, flow: Generator[Command[Any], Any, T]) -> T:
+    def _follow(self, flow: Flow[T]) -> T:
         return self._fleet.sync_client().follow(flow)
 
     def status(self) -> QueueStatus:

@@ -22,7 +22,7 @@ from jobfleet.clients.patience import (
     passes,
     translated,
 )
-from jobfleet.scripts.command import Command
+from jobfleet.scripts.command import Command, Pause
 
 T = TypeVar("T")
 StreamEntry = tuple[str, dict[str, str]]
@@ -79,12 +79,16 @@ class AsyncClient:
                 await asyncio.sleep(wait)
         return [command.parse(answer) for command, answer in zip(commands, raw, strict=True)]
 
-    async def follow(self, flow: Generator[Command[Any], Any, T]) -> T:
-        """Run the Commands that a flow yields, one after the other, and give what it returns. Errors as :meth:`run`."""
+    async def follow(self, flow: Generator[Command[Any] | Pause, Any, T]) -> T:
+        """Run what a flow yields, one after the other, and give what it returns. Errors as :meth:`run`."""
         try:
-            command = next(flow)
+            step = next(flow)
             while True:
-                command = flow.send(await self.run(command))
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    step = next(flow)
+                else:
+                    step = flow.send(await self.run(step))
         except StopIteration as end:
             answer: T = end.value
             return answer

@@ -16,7 +16,7 @@ from jobfleet.clients import wire
 from jobfleet.clients.patience import ANSWER_SECONDS, CONNECT_SECONDS, Patience, check_url, passes, translated
 from jobfleet.job import JobView
 from jobfleet.keys import queue_keys
-from jobfleet.scripts.command import Command
+from jobfleet.scripts.command import Command, Pause
 from jobfleet.scripts.looking import await_end
 from jobfleet.seal import Seal
 
@@ -82,12 +82,16 @@ class SyncClient:
         finally:
             pool.release(connection)
 
-    def follow(self, flow: Generator[Command[Any], Any, T]) -> T:
-        """Run the Commands that a flow yields, one after the other, and give what it returns. Errors as :meth:`run`."""
+    def follow(self, flow: Generator[Command[Any] | Pause, Any, T]) -> T:
+        """Run what a flow yields, one after the other, and give what it returns. Errors as :meth:`run`."""
         try:
-            command = next(flow)
+            step = next(flow)
             while True:
-                command = flow.send(self.run(command))
+                if isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                    step = next(flow)
+                else:
+                    step = flow.send(self.run(step))
         except StopIteration as end:
             answer: T = end.value
             return answer

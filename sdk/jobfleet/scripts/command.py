@@ -45,6 +45,13 @@ class Script:
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """What a flow yields that wants to wait before it goes on."""
+
+    seconds: float
+
+
 @dataclass(slots=True)
 class Command(Generic[T]):
     """One call of a script.

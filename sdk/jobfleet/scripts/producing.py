@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from jobfleet.codec import EXTENDED
-from jobfleet.errors import InvalidJob, QueueFull
+from jobfleet.errors import InvalidJob, MemoryHigh, QueueFull
 from jobfleet.keys import WAKE_CHANNEL, queue_keys
 from jobfleet.scripts.command import Argument, Command, Script
 
@@ -25,6 +26,7 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     """A job ready to send: checked and packed. ``due``: 0 now; above: Unix ms; below: ms from now.
 
     ``extension``: what :func:`jobfleet.codec.pack_extension` packed, or empty.
+    ``wait``: seconds that its producer waits for room.
     """
 
     id: str
@@ -32,6 +34,7 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     due: int
     body: bytes
     extension: bytes = b""
+    wait: float = 0.0
 
 
 def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Command[list[str | None]]:
@@ -42,7 +45,7 @@ def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Command[list[str 
 
     Raises (from the answer):
         InvalidJob: a job is larger than its queue allows; nothing was accepted.
-        QueueFull: the queue has no room for all of them; nothing was accepted.
+        QueueFull: the queue, or Redis (MemoryHigh), has no room for all of them; nothing was accepted.
     """
     keys = queue_keys(realm, queue)
     args: list[Argument]
@@ -57,6 +60,24 @@ def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Command[list[str 
     return Command(_enqueue, names, args, lambda raw: _answer(queue, jobs, raw))
 
 
+def offer(realm: str, queue: str, jobs: Sequence[NewJob]) -> Command[list[str | None] | InvalidJob | QueueFull]:
+    """As :func:`enqueue`, with a refusal as its answer."""
+    command = enqueue(realm, queue, jobs)
+
+    def parse(raw: list[Any]) -> list[str | None] | InvalidJob | QueueFull:
+        try:
+            return command.parse(raw)
+        except (InvalidJob, QueueFull) as refusal:
+            return refusal
+
+    return Command(command.script, command.keys, command.args, parse)
+
+
+def room_pause(tries: int) -> float:
+    """Seconds to wait before the ``tries``-th look whether there is room: from 10 ms to a quarter of a second."""
+    return min(0.25, 0.01 * 2.0 ** min(tries - 1, 10)) * random.uniform(0.75, 1.0)  # noqa: S311 - spreads load, hides nothing
+
+
 def _answer(queue: str, jobs: Sequence[NewJob], raw: list[Any]) -> list[str | None]:
     if raw and raw[0] == -1:
         _, index, limit = raw
@@ -66,8 +87,8 @@ def _answer(queue: str, jobs: Sequence[NewJob], raw: list[Any]) -> list[str | No
             f"job {job.id} weighs {len(job.body)} bytes and queue {queue!r} takes at most {limit}; "
             "pass a reference to the data instead of the data, or raise spec.maxJobBytes",
         )
-    if raw and raw[0] == -2:
-        raise QueueFull(queue, *raw[1:])
+    if raw and raw[0] in (-2, -3):
+        raise (QueueFull if raw[0] == -2 else MemoryHigh)(queue, *raw[1:])
     return [
         (job.id if answer == 1 else None) if answer in (0, 1) else answer.decode()
         for job, answer in zip(jobs, raw, strict=True)

@@ -14,14 +14,16 @@
 --                   due (0: now; above: Unix ms; below: that many ms from now)
 -- ARGV[4..] bodies  bytes, in the same order
 -- returns  {1 accepted | 0 known already, ...}; or, with nothing written, {-1, index from 1, limit in bytes}: too large,
---          {-2, length, limit in jobs}: the queue is full
+--          {-2, length, limit in jobs}: the queue is full; {-3, percent, limit}: Redis has too little memory left
 --@include _record
 --@include _wake
 local jobs, counters, delayed, wake, config, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local LINES = 6
-local limits = redis.call('HMGET', config, 'max_job_bytes', 'max_length', 'events')
+local limits = redis.call('HMGET', config, 'max_job_bytes', 'max_length', 'events', 'max_memory_percent')
 local most_bytes, most_jobs = tonumber(limits[1] or DEFAULT.max_job_bytes), tonumber(limits[2] or DEFAULT.max_length)
+local most_percent = tonumber(limits[4] or DEFAULT.max_memory_percent)
 local batch = cmsgpack.unpack(ARGV[3])
+local now = now_ms()
 local BODIES = 3
 for n = 1, #batch do
   if #ARGV[BODIES + n] > most_bytes then return {-1, n, most_bytes} end
@@ -30,7 +32,10 @@ if most_jobs > 0 then
   local length = tonumber(redis.call('HGET', counters, 'waiting') or 0) + redis.call('ZCARD', delayed)
   if length + #batch > most_jobs then return {-2, length, most_jobs} end
 end
-local now = now_ms()
+if most_percent > 0 then
+--@include _memory
+  if memory_percent() > most_percent then return {-3, memory_percent(), most_percent} end
+end
 local answer, accepted, waiting, sooner = {}, {}, 0, false
 for n = 1, #batch do
   local job = batch[n]

@@ -7,13 +7,15 @@
 --                   above: Unix ms; below: that many ms from now)
 -- ARGV[4..] bodies  bytes, the extension before them, in the same order
 -- returns  {1 accepted | 0 known already | id of the job that stands for it, ...}; or, with nothing written,
---          {-1, index from 1, limit in bytes}: too large, {-2, length, limit in jobs}: the queue is full
+--          {-1, index from 1, limit in bytes}: too large, {-2, length, limit in jobs}: the queue is full,
+--          {-3, percent, limit}: Redis has too little memory left
 --@include _record
 --@include _queue
 --@include _wake
 --@include _group
 --@include _line
 --@include _shelf
+--@include _memory
 local batch = cmsgpack.unpack(ARGV[3])
 local BODIES = 3
 for n = 1, #batch do
@@ -23,6 +25,8 @@ if setting.max_length > 0 then
   local length = count('waiting') + redis.call('ZCARD', delayed)
   if length + #batch > setting.max_length then return {-2, length, setting.max_length} end
 end
+local most_percent = setting.max_memory_percent
+if most_percent > 0 and memory_percent() > most_percent then return {-3, memory_percent(), most_percent} end
 
 -- Keys whose time is over are forgotten, a few with every call.
 local over = redis.call('ZRANGEBYSCORE', dedup_until, '-inf', now, 'LIMIT', 0, 20)
