@@ -6,6 +6,7 @@ The header of a record belongs to the scripts (``scripts/lua/_record.lua``); her
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import time
 from ipaddress import IPv4Address, IPv6Address
@@ -52,6 +53,7 @@ class _Extension(msgspec.Struct, omit_defaults=True, frozen=True):
     m: str | None = None
     t: int | None = None
     x: int | None = None
+    r: int | None = None
 
 
 class _Failure(msgspec.Struct, array_like=True, frozen=True):
@@ -155,6 +157,7 @@ def pack_extension(options: JobOptions) -> bytes:
             m=dedup.mode if dedup else None,
             t=round(dedup.seconds * 1000) if dedup and dedup.seconds is not None else None,
             x=round(options.expires_in * 1000) if options.expires_in is not None else None,
+            r=math.ceil(options.keep_result * 1000) if options.keep_result is not None else None,
         )
     )
     return len(packed).to_bytes(2, "big") + packed
@@ -240,6 +243,7 @@ class OpenRecord(msgspec.Struct, frozen=True):
     attempt: int
     since_ms: int
     group: str | None
+    keep_result: float | None
 
 
 def open_record(queue: str, job_id: str, record: bytes, seal: Seal) -> OpenRecord:
@@ -251,7 +255,9 @@ def open_record(queue: str, job_id: str, record: bytes, seal: Seal) -> OpenRecor
     """
     extension, packed = _split(record)
     body = unpack_body(seal.open(packed, bound_to(queue, job_id)))
-    return OpenRecord(body, record[1] % EXTENDED, int.from_bytes(record[2:5], "big"), since_of(record), extension.g)
+    keep = None if extension.r is None else extension.r / 1000
+    attempt = int.from_bytes(record[2:5], "big")
+    return OpenRecord(body, record[1] % EXTENDED, attempt, since_of(record), extension.g, keep)
 
 
 def since_of(record: bytes) -> int:

@@ -125,6 +125,7 @@ def letter_of(queue: str, job: Taken, target: str, seal: Seal = PLAIN) -> NewJob
         backoff=body.backoff,
         timeout=body.timeout,
         group=found.group,
+        keep_result=found.keep_result,
         metadata={**body.metadata, **{PREFIX + name: text for name, text in told.items()}},
     )
     cause = hashlib.sha256(f"{queue} {job.id} {found.since_ms}".encode())

@@ -33,6 +33,7 @@ class Options(TypedDict, total=False):
     group: str | None
     dedup: Dedup | None
     expires_in: float | None
+    keep_result: float | None
     wait_when_full: float
     metadata: Mapping[str, str]
 

@@ -62,6 +62,8 @@ class JobOptions:
         group: whose job it is (a tenant): groups take turns, and may have limits of their own.
         dedup: one job for a key; the id of the job that stands for this one comes back instead of a new id.
         expires_in: seconds that the job may wait, once it is ready; then it fails, with kind ``expired``.
+        keep_result: seconds that the job is kept with its result once it has completed, at least, whatever its queue
+            keeps; 0: it is forgotten at once; None: as its queue keeps completed jobs.
         wait_when_full: seconds that enqueue waits for room in a full queue, from the last job that was accepted, before
             it raises :class:`jobfleet.QueueFull`; 0: it does not wait.
         metadata: text about the job by name, for people and middleware; handlers see it in ``current_job()``.
@@ -80,6 +82,7 @@ class JobOptions:
     group: str | None = None
     dedup: Dedup | None = None
     expires_in: float | None = None
+    keep_result: float | None = None
     wait_when_full: float = 0.0
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -108,6 +111,8 @@ class JobOptions:
             raise InvalidJob("dedup.mode", "'debounce' needs a delay: it replaces the job while that lasts")
         if self.expires_in is not None:
             _check_seconds("expires_in", self.expires_in, least=0.001)
+        if self.keep_result is not None:
+            _check_seconds("keep_result", self.keep_result, least=0)
         _check_seconds("wait_when_full", self.wait_when_full, least=0)
         for name, value in self.metadata.items():
             if not isinstance(name, str) or not isinstance(value, str):
@@ -116,7 +121,8 @@ class JobOptions:
     @property
     def extended(self) -> bool:
         """Whether the queue's scripts must know more of the job than its priority and its time."""
-        return self.group is not None or self.dedup is not None or self.expires_in is not None
+        special = (self.group, self.dedup, self.expires_in, self.keep_result)
+        return any(value is not None for value in special)
 
     def due(self) -> int:
         """When the job becomes ready, as the enqueue script takes it: 0 now, above: Unix ms, below: ms from now."""

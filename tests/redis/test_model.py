@@ -45,6 +45,7 @@ class Job:
     failures: int = 0
     lost: int = 0
     group: str | None = None
+    keep: float | None = None
     holder: str | None = None
     cancelling: bool = False
     progress: int | None = None
@@ -93,15 +94,23 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(
         specs=st.lists(
-            st.tuples(st.integers(1, 10), st.sampled_from([None, "a", "b", "c"]), st.booleans()), min_size=1, max_size=5
+            st.tuples(
+                st.integers(1, 10),
+                st.sampled_from([None, "a", "b", "c"]),
+                st.booleans(),
+                st.sampled_from([None, 9000, 0]),
+            ),
+            min_size=1,
+            max_size=5,
         )
     )
-    def enqueue(self, specs: list[tuple[int, str | None, bool]]) -> None:
+    def enqueue(self, specs: list[tuple[int, str | None, bool, float | None]]) -> None:
         batch = []
-        for priority, group, delayed in specs:
+        for priority, group, delayed, keep in specs:
             job_id = f"j{next(self.ids)}"
-            batch.append(new(job_id, priority=priority, group=group, delay=86_400 if delayed else 0))
-            self.model.jobs[job_id] = Job(State.DELAYED if delayed else State.WAITING, group=group)
+            delay = 86_400 if delayed else 0
+            batch.append(new(job_id, priority=priority, group=group, delay=delay, keep_result=keep))
+            self.model.jobs[job_id] = Job(State.DELAYED if delayed else State.WAITING, group=group, keep=keep)
         assert self.run(producing.enqueue(REALM, QUEUE, batch)) == [job.id for job in batch]
 
     @rule(worker=st.sampled_from(WORKERS), want=st.integers(1, 6))
@@ -153,6 +162,8 @@ class QueueMachine(RuleBasedStateMachine):
         }[word]
         if word == "fail":
             self.model.failed(job_id)
+        if word == "complete" and job.keep == 0:
+            del self.model.jobs[job_id]
 
     @precondition(lambda self: self.model.those(State.ACTIVE))
     @rule(data=st.data(), worker=st.sampled_from(WORKERS), late=st.booleans())

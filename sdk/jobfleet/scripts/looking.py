@@ -75,6 +75,7 @@ def inspect(realm: str, queue: str) -> Command[QueueReading]:
     names = [
         keys.jobs, keys.counters, keys.delayed, keys.config, keys.workers, keys.info, keys.draining, keys.busy,
         keys.completed, keys.failed, *keys.lines, keys.cancelled, keys.ring, keys.group_parked, keys.forwarding,
+        keys.kept,
     ]  # fmt: skip
     return Command(_inspect, names, [], _reading)
 

@@ -3,7 +3,7 @@
 --
 --   state 1, priority 1, attempt 3, failures 1, lost 1, enqueued ms 6, since ms 6, started ms 6   (big-endian)
 --   if priority >= 128: length 2, then a MessagePack map: g group, k key of deduplication, m its mode (throttle, debounce,
---   unique), t its time in ms, x ms that the job may wait
+--   unique), t its time in ms, x ms that the job may wait, r ms that it is kept when it has completed
 --
 -- attempt: deliveries so far, the fencing token; failures: attempts that a handler failed; lost: leases lost;
 -- since: when the job came into its state (of a waiting job: when it became ready); started: the last delivery.

@@ -10,7 +10,7 @@ local function settle()
   local cancels = redis.call('SCARD', cancelling) > 0
   local watched = redis.call('SCARD', awaited) > 0
   local changed, seen, busy_ms, outputs = {}, {}, 0, {}
-  local done, retried, returned, dropped, dead, called_off = {}, {}, {}, {}, {}, {}
+  local done, retried, returned, dropped, dead, called_off, own_time = {}, {}, {}, {}, {}, {}, {}
   for n, id in ipairs(ids) do
     local i, record = 5 * n - 4, records[n]
     local number, verdict, delay, place = outcomes[i + 1], outcomes[i + 2], outcomes[i + 3], outcomes[i + 4]
@@ -27,8 +27,10 @@ local function settle()
       if verdict == 'complete' or verdict == 'retry' or verdict == 'fail' then busy_ms = busy_ms + math.max(0, now - started_of(record)) end
       if verdict == 'complete' then
         state = COMPLETED
-        if setting.keep_completed > 0 then
+        local own = extension and extension.r
+        if (own or setting.keep_completed) > 0 then
           if bytes ~= '' then outputs[#outputs + 1], outputs[#outputs + 2] = id, bytes end
+          if own then own_time[id] = now + own end
           done[#done + 1] = id
         else
           dropped[#dropped + 1] = id
@@ -95,6 +97,7 @@ local function settle()
   shelve_cancelled(called_off)
   tell('complete', done)
   tell('complete', dropped)
+  if next(own_time) then done = keep_apart(done, own_time) end
   if #done > 0 then
     redis.call('LPUSH', completed, unpack(done))
     local over = redis.call('LLEN', completed) - setting.keep_completed

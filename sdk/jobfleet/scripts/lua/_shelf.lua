@@ -41,6 +41,28 @@ local function take_old_completed(before, most, gone)
   end
 end
 
+-- Completed jobs with a time of their own stand apart, and are forgotten in its order. Forgets up to `most` of them.
+local function forget_kept(most)
+  local over = redis.call('ZRANGEBYSCORE', kept, '-inf', now, 'LIMIT', 0, most)
+  if #over > 0 then redis.call('ZREM', kept, unpack(over)) end
+  forget(over)
+end
+
+-- Put those that have one there; returns the others.
+local function keep_apart(ids, own_time)
+  local apart, others = {}, {}
+  for _, id in ipairs(ids) do
+    if own_time[id] then
+      apart[#apart + 1], apart[#apart + 2] = own_time[id], id
+    else
+      others[#others + 1] = id
+    end
+  end
+  redis.call('ZADD', kept, unpack(apart))
+  forget_kept(#apart)
+  return others
+end
+
 local function shelve_failed(ids)
   if #ids == 0 then return end
   redis.call('HINCRBY', counters, 'failed', #ids)

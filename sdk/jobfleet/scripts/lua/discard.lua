@@ -12,7 +12,7 @@ for n, id in ipairs(ARGV) do
   if state == FAILED then
     if redis.call('ZREM', failed, id) == 0 then redis.call('ZREM', forwarding, id) end
   elseif state == CANCELLED then redis.call('ZREM', cancelled, id)
-  elseif state == COMPLETED then redis.call('LREM', completed, -1, id) end
+  elseif state == COMPLETED and redis.call('ZREM', kept, id) == 0 then redis.call('LREM', completed, -1, id) end
   if state == FAILED or state == CANCELLED or state == COMPLETED then gone[#gone + 1] = id end
 end
 forget(gone)

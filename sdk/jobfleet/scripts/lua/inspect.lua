@@ -15,6 +15,7 @@
 -- KEYS[22] ring       zset  groups that may have a turn
 -- KEYS[23] parked     zset  groups that may not yet
 -- KEYS[24] forwarding zset  failed, on their way to the dead-letter queue
+-- KEYS[25] kept       zset  completed, with a time of their own
 -- returns {now ms, {counter, value, ...}, delayed, delayed and due, next due ms or 0, completed, failed,
 --          oldest waiting ms or 0, {setting, value, ...},
 --          {worker, end of lease ms, info bytes or '', busy, draining 0|1, ...}, cancelled, groups, forwarding}
@@ -46,6 +47,6 @@ local forwarding = redis.call('ZCARD', KEYS[24])
 local next_due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
 return {
   now, redis.call('HGETALL', counters), redis.call('ZCARD', delayed), redis.call('ZCOUNT', delayed, '-inf', now),
-  tonumber(next_due or 0), redis.call('LLEN', completed), redis.call('ZCARD', failed) + forwarding, oldest,
+  tonumber(next_due or 0), redis.call('LLEN', completed) + redis.call('ZCARD', KEYS[25]), redis.call('ZCARD', failed) + forwarding, oldest,
   redis.call('HGETALL', config), fleet, redis.call('ZCARD', KEYS[21]), redis.call('ZCARD', KEYS[22]) + redis.call('ZCARD', KEYS[23]), forwarding,
 }

@@ -11,7 +11,12 @@
 local start, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 local stop = start + limit - 1
 local ids = {}
-if ARGV[1] == 'completed' then ids = redis.call('LRANGE', completed, start, stop)
+if ARGV[1] == 'completed' then
+  ids = redis.call('LRANGE', completed, start, stop)
+  if #ids < limit then -- behind them, those with a time of their own
+    local before = redis.call('LLEN', completed)
+    for _, id in ipairs(redis.call('ZREVRANGE', kept, math.max(0, start - before), stop - before)) do ids[#ids + 1] = id end
+  end
 elseif ARGV[1] == 'failed' then ids = redis.call('ZREVRANGE', failed, start, stop)
 elseif ARGV[1] == 'cancelled' then ids = redis.call('ZREVRANGE', cancelled, start, stop)
 elseif ARGV[1] == 'delayed' then ids = redis.call('ZRANGE', delayed, start, stop)

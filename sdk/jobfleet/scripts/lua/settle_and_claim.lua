@@ -41,6 +41,7 @@ local blocked_until = count('blocked_until')
 if blocked_until > now then resume = blocked_until
 elseif want > 0 and hold == 0 then claim() end
 if #gone > 0 or #claimed > 0 then redis.call('HSET', busy, worker, redis.call('HLEN', active)) end
+if want > 0 and #gone == 0 and #claimed == 0 then forget_kept(100) end
 -- a worker that could not take all, or may take nothing, lays the token down for another; where nobody may, nobody does
 local left_over = resume == 0 and (hold == 2 or (hold == 0 and #claimed == want))
 if left_over and count('waiting') > 0 and (setting.max_active == 0 or count('active') < setting.max_active) then wake_worker(wake) end
