@@ -35,6 +35,7 @@ from jobfleet.errors import (
 from jobfleet.fleet import Fleet
 from jobfleet.flows import FailureFilter, FailureGroup
 from jobfleet.handle import Job
+from jobfleet.handlers import Treatment
 from jobfleet.job import Failure, JobLog, JobView, LogLine
 from jobfleet.middleware import CallNext, Middleware, NewCall
 from jobfleet.options import Dedup, JobOptions
@@ -90,6 +91,7 @@ __all__ = [
     "SyncJobQueueCoordinator",
     "SyncQueueHandle",
     "Telling",
+    "Treatment",
     "Unavailable",
     "Unrecoverable",
     "Worker",

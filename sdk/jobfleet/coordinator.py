@@ -13,7 +13,7 @@ from jobfleet.errors import Unavailable
 from jobfleet.fleet import Fleet
 from jobfleet.flows import FailureFilter
 from jobfleet.handle import Options
-from jobfleet.handlers import Handler
+from jobfleet.handlers import Handler, Treatment
 from jobfleet.job import JobLog, JobView
 from jobfleet.options import JobOptions
 from jobfleet.queues import ANY
@@ -21,6 +21,8 @@ from jobfleet.scripts.steering import Cancellation
 from jobfleet.status import QueueStatus
 from jobfleet.worker.settings import WorkerSettings
 from jobfleet.worker.supervision import Worker
+
+AS_IT_IS = Treatment()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,9 @@ class _Facade:
         return sorted(self._queues | set(self.fleet.registry.queues()))
 
     def _register(
-        self, queue: str, name: str, function: Callable[..., Any], options: Options, concurrency: int
-    ) -> WorkerSettings:
-        self.fleet.registry.add(Handler.of(function, queue, name, JobOptions(**options)))
-        return WorkerSettings(queues=(queue,), concurrency=concurrency)
+        self, queue: str, name: str, function: Callable[..., Any], options: Options, treatment: Treatment
+    ) -> None:
+        self.fleet.registry.add(Handler.of(function, queue, name, JobOptions(**options), treatment))
 
 
 def _health(statuses: Mapping[str, QueueStatus]) -> Health:
@@ -115,10 +116,18 @@ class JobQueueCoordinator(_Facade):
         return await self.fleet.send(queue, [(name, item, how) for item in data])
 
     async def register_worker(
-        self, queue: str, name: str, function: Callable[..., Any], *, concurrency: int = 10, **options: Unpack[Options]
+        self,
+        queue: str,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        concurrency: int = 10,
+        treatment: Treatment = AS_IT_IS,
+        **options: Unpack[Options],
     ) -> Worker:
-        """Run jobs of that name here, with ``function``, until :meth:`shutdown`."""
-        worker = self.fleet.worker(self._register(queue, name, function, options, concurrency))
+        """Run jobs of that name here, with ``function``, until :meth:`shutdown`; ``treatment`` says how."""
+        self._register(queue, name, function, options, treatment)
+        worker = self.fleet.worker(WorkerSettings(queues=(queue,), concurrency=concurrency))
         self._workers.append((worker, asyncio.create_task(worker.run())))
         await worker.started.wait()
         return worker

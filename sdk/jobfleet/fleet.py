@@ -24,7 +24,7 @@ from jobfleet.handlers import DEFAULT_BATCH_WAIT_SECONDS, Handler, Registry, Run
 from jobfleet.job import JobView, result_of
 from jobfleet.middleware import Middleware
 from jobfleet.options import JobOptions, check_job_name, check_queue_name
-from jobfleet.policy import Rules
+from jobfleet.policy import RetryIn, Rules
 from jobfleet.queues import QueueHandle, SyncQueueHandle
 from jobfleet.scripts import looking, producing
 from jobfleet.scripts.producing import NewJob
@@ -95,6 +95,7 @@ class Fleet:
         name: str | None = None,
         run_in: RunIn | None = None,
         on_error: Rules | None = None,
+        retry_in: RetryIn | None = None,
         **options: Unpack[Options],
     ) -> Callable[[Callable[[list[BatchItem[T]]], Awaitable[None] | None]], Job[[T], None]]: ...
 
@@ -106,6 +107,7 @@ class Fleet:
         name: str | None = None,
         run_in: RunIn | None = None,
         on_error: Rules | None = None,
+        retry_in: RetryIn | None = None,
         **options: Unpack[Options],
     ) -> Callable[[Callable[P, R]], Job[P, R]]: ...
 
@@ -118,12 +120,13 @@ class Fleet:
         name: str | None = None,
         run_in: RunIn | None = None,
         on_error: Rules | None = None,
+        retry_in: RetryIn | None = None,
         **options: Unpack[Options],
     ) -> Any:
         """Declare a function as a job of ``queue``; its annotations are checked where it is enqueued and where it runs.
 
-        ``run_in``, ``on_error``, ``batch`` and ``batch_wait`` are those of :class:`jobfleet.handlers.Treatment`; the
-        options are those of :class:`jobfleet.options.JobOptions`.
+        ``run_in``, ``on_error``, ``retry_in``, ``batch`` and ``batch_wait`` are those of :class:`jobfleet.Treatment`;
+        the options are those of :class:`jobfleet.JobOptions`.
 
         Raises:
             InvalidJob: a name or an option is wrong.
@@ -131,7 +134,9 @@ class Fleet:
                 taken.
         """
         defaults = JobOptions(**options)
-        treatment = Treatment(run_in=run_in, on_error=on_error or {}, batch=batch, batch_wait=batch_wait)
+        treatment = Treatment(
+            run_in=run_in, on_error=on_error or {}, retry_in=retry_in, batch=batch, batch_wait=batch_wait
+        )
 
         def declare(function: Callable[..., Any]) -> Job[..., Any]:
             handler = Handler.of(function, queue, name, defaults, treatment)

@@ -12,7 +12,7 @@ from jobfleet.dependencies import Need, needs_of
 from jobfleet.errors import ConfigurationError
 from jobfleet.middleware import Chain
 from jobfleet.options import JobOptions, check_job_name, check_queue_name
-from jobfleet.policy import Rules, check
+from jobfleet.policy import Policy, RetryIn, Rules
 
 RunIn = Literal["loop", "thread", "process"]
 MAX_BATCH_SIZE = 1000
@@ -28,6 +28,9 @@ class Treatment:
         run_in: ``loop`` (the default of an async function), ``thread`` (of any other), or ``process``: for work that
             keeps a processor busy or must be ended by force.
         on_error: what the job's own rules make of exceptions; see :mod:`jobfleet.policy`.
+        retry_in: a backoff of one's own, for what no rule is for: seconds to the next attempt, from the number of
+            failures so far and the last one's exception; it runs in the worker and must be quick. None, or None from
+            it: the job's ``backoff``.
         batch: how many jobs one call takes at most; 0: the handler takes one.
         batch_wait: seconds that an incomplete batch waits for more.
 
@@ -37,6 +40,7 @@ class Treatment:
 
     run_in: RunIn | None = None
     on_error: Rules = field(default_factory=dict)
+    retry_in: RetryIn | None = None
     batch: int = 0
     batch_wait: float = DEFAULT_BATCH_WAIT_SECONDS
 
@@ -51,7 +55,11 @@ class Treatment:
             )
         if self.batch and self.run_in == "process":
             raise ConfigurationError("batch: a batch handler runs on the loop or in a thread, not in a process")
-        check(self.on_error)
+        self.policy()
+
+    def policy(self) -> Policy:
+        """What the handler makes of exceptions."""
+        return Policy(rules=self.on_error, retry_in=self.retry_in)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +79,7 @@ class Handler:
     options: JobOptions
     is_async: bool
     run_in: RunIn
-    rules: Rules
+    policy: Policy
     needs: Mapping[str, Need]
     batch: int
     batch_wait: float
@@ -106,7 +114,7 @@ class Handler:
             options=options,
             is_async=is_async,
             run_in=run_in,
-            rules=treatment.on_error,
+            policy=treatment.policy(),
             needs=needs,
             batch=treatment.batch,
             batch_wait=treatment.batch_wait,

@@ -1,4 +1,4 @@
-"""What a job's own rules make of an exception: a pure function.
+"""What a handler's own rules make of an exception, and when it is tried again: pure functions.
 
 A rule maps a class of exceptions to a signal, in the words in which a handler speaks itself::
 
@@ -7,15 +7,16 @@ A rule maps a class of exceptions to a signal, in the words in which a handler s
         KeyError: Unrecoverable,                                    # fail now
         Locked: Snooze(5),                                          # come back later, uncounted
         TooManyRequests: lambda error: RateLimited(error.seconds),  # as the error says
-    })
+    }, retry_in=lambda failures, error: 10 * failures)              # what no rule is for: 10 s, 20 s, 30 s, ...
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from jobfleet.errors import ConfigurationError, HandlerSignal
+from jobfleet.errors import ConfigurationError, HandlerSignal, RetryAfter
 from jobfleet.retry import Backoff
 
 Decision = HandlerSignal | Backoff
@@ -25,46 +26,82 @@ Rule = Decision | Callable[[Any], Decision | None]
 Rules = Mapping[type[BaseException], Rule]
 
 
-def decide(error: BaseException, rules: Rules) -> Decision | None:
-    """What the rule for the most specific class of ``error`` says; None: nothing, and the job's options hold.
+RetryIn = Callable[[int, Any], float | None]
+"""A backoff of one's own: seconds to the next attempt, from the number of failures so far and the last one's exception;
+None: as the job's own backoff says."""
+
+MAX_SECONDS = 10 * 366 * 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What one handler makes of exceptions.
+
+    Raises:
+        ConfigurationError: a key is no class of exceptions, a rule is none, or ``retry_in`` is no function.
+    """
+
+    rules: Rules = field(default_factory=dict)
+    retry_in: RetryIn | None = None
+
+    def __post_init__(self) -> None:
+        for cls, rule in self.rules.items():
+            if not (isinstance(cls, type) and issubclass(cls, BaseException)):
+                raise ConfigurationError(f"on_error: {cls!r} must be a class of exceptions")
+            if not isinstance(rule, HandlerSignal | Backoff) and not callable(rule):
+                raise ConfigurationError(
+                    f"on_error: the rule for {cls.__name__} is {rule!r}; give Unrecoverable, RetryAfter(s), Snooze(s), "
+                    "RateLimited(s), a Backoff, or a function that takes the exception and gives one of these"
+                )
+        if self.retry_in is not None and not callable(self.retry_in):
+            raise ConfigurationError(
+                f"retry_in: {self.retry_in!r} must be a function that takes the number of failures and the exception "
+                "and gives seconds; for fixed or doubling waits give backoff=Backoff(...)"
+            )
+
+
+PLAIN = Policy()
+
+
+def decide(error: BaseException, policy: Policy, failures: int = 1) -> Decision | None:
+    """What the rule for the most specific class of ``error`` says, else when ``retry_in`` wants it tried again.
+
+    None: nothing, and the job's options hold.
 
     >>> from jobfleet.errors import Snooze, Unrecoverable
     >>> rules = {OSError: Backoff(seconds=9), ConnectionError: Snooze(5), LookupError: Unrecoverable}
-    >>> decide(ConnectionResetError(), rules)
+    >>> policy = Policy(rules=rules)
+    >>> decide(ConnectionResetError(), policy)
     Snooze('Snooze for 5 s')
-    >>> decide(FileNotFoundError(), rules).seconds
+    >>> decide(FileNotFoundError(), policy).seconds
     9
-    >>> decide(KeyError("photo"), rules)
+    >>> decide(KeyError("photo"), policy)
     Unrecoverable(KeyError('photo'))
-    >>> decide(ValueError(), rules) is None
+    >>> decide(ValueError(), policy) is None
     True
+    >>> decide(ValueError(), Policy(retry_in=lambda failures, error: 10 * failures), failures=3)
+    RetryAfter('RetryAfter for 30 s')
 
     A signal that the handler raised itself is stronger than any rule:
 
-    >>> decide(Snooze(1), {Exception: Unrecoverable})
+    >>> decide(Snooze(1), Policy(rules={Exception: Unrecoverable}))
     Snooze('Snooze for 1 s')
+
+    Raises:
+        ValueError: ``retry_in`` gave something else than seconds from 0 to ten years.
     """
     if isinstance(error, HandlerSignal):
         return error
     for cls in type(error).__mro__:
-        rule = rules.get(cls)
+        rule = policy.rules.get(cls)
         if rule is not None:
-            return rule if isinstance(rule, HandlerSignal | Backoff) else rule(error)
-    return None
-
-
-def check(rules: Rules) -> Rules:
-    """The rules themselves.
-
-    Raises:
-        ConfigurationError: a key is no class of exceptions, or a rule is none.
-    """
-    for cls, rule in rules.items():
-        if not (isinstance(cls, type) and issubclass(cls, BaseException)):
-            raise ConfigurationError(f"on_error: {cls!r} must be a class of exceptions")
-        if not isinstance(rule, HandlerSignal | Backoff) and not callable(rule):
-            raise ConfigurationError(
-                f"on_error: the rule for {cls.__name__} is {rule!r}; give Unrecoverable, RetryAfter(s), Snooze(s), "
-                "RateLimited(s), a Backoff, or a function that takes the exception and gives one of these"
-            )
-    return rules
+            decision = rule if isinstance(rule, HandlerSignal | Backoff) else rule(error)
+            if decision is not None:
+                return decision
+            break
+    seconds = None if policy.retry_in is None else policy.retry_in(failures, error)
+    if seconds is None:
+        return None
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise ValueError(f"retry_in gave {seconds!r}; it must give seconds from 0 to {MAX_SECONDS} (ten years)")
+    return RetryAfter(seconds)

@@ -9,7 +9,9 @@ import pytest
 
 from jobfleet import (
     JobQueueCoordinator,
+    RetryAfter,
     SyncJobQueueCoordinator,
+    Treatment,
     Unrecoverable,
     create_simple_config,
     current_job,
@@ -80,3 +82,19 @@ def test_synchronous_code_has_the_same_door(redis_port: int, redis_url: str) -> 
         assert queues.get_queue_status("photos").waiting == 3
         assert queues.get_all_queue_status()["photos"].waiting == 3
         assert not queues.get_health().healthy
+
+
+async def test_a_registered_worker_is_told_how_to_treat_its_jobs(redis_url: str) -> None:
+    tried: list[int] = []
+
+    def unlucky() -> None:
+        tried.append(current_job().failures)
+        raise KeyError("no")
+
+    treatment = Treatment(on_error={KeyError: RetryAfter(0)}, retry_in=lambda failures, error: 3600)
+    async with JobQueueCoordinator(SimpleConfig(redis_url)) as queues:
+        await queues.register_worker("numbers", "unlucky", unlucky, treatment=treatment, attempts=2)
+        job_id = await queues.enqueue_named_job("numbers", "unlucky", {}, attempts=2)
+        view = await queues.fleet.queue("numbers").wait(job_id, 15)
+    assert view is not None
+    assert (view.failures, tried) == (2, [0, 1])

@@ -203,3 +203,49 @@ async def test_a_result_that_cannot_be_stored_fails_its_job_wherever_it_ran(flee
             view = await ended(fleet, await job.enqueue())
             assert view.error is not None
             assert view.error.kind == "bad result"
+
+
+async def test_a_handler_has_a_backoff_of_its_own_decided_in_the_worker(fleet: Fleet) -> None:
+    asked: list[tuple[int, str]] = []
+
+    def wait(failures: int, error: Exception) -> float | None:
+        asked.append((failures, str(error)))
+        return {1: 0.0, 2: None, 3: 3600.0}[failures]
+
+    @fleet.job(queue=QUEUE, attempts=9, backoff=Backoff(seconds=0), retry_in=wait)
+    async def stubborn() -> None:
+        raise OSError(f"attempt {current_job().attempt}")
+
+    @fleet.job(queue=QUEUE, retry_in=wait, on_error={LookupError: Unrecoverable})
+    async def hopeless() -> None:
+        raise LookupError("rules are stronger")
+
+    async with working(fleet):
+        view = await in_state(fleet, await stubborn.enqueue(), State.DELAYED)
+        assert (await ended(fleet, await hopeless.enqueue())).state is State.FAILED
+    assert asked == [(n, f"attempt {n}") for n in (1, 2, 3)]
+    assert view.failures == 3
+    assert view.since_ms - view.started_ms >= 3_600_000
+
+
+@pytest.mark.parametrize("gives", [-1, float("nan"), float("inf"), "soon"])
+async def test_a_backoff_that_gives_nonsense_leaves_its_own_error_and_the_jobs_backoff(
+    fleet: Fleet, gives: object
+) -> None:
+    @fleet.job(queue=QUEUE, attempts=2, backoff=Backoff(seconds=0), retry_in=lambda failures, error: gives)
+    async def broken() -> None:
+        raise OSError("disk")
+
+    async with working(fleet):
+        view = await ended(fleet, await broken.enqueue())
+    assert (view.state, view.failures) == (State.FAILED, 2)
+    assert view.error is not None
+    assert view.error.kind in ("ValueError", "TypeError")
+    assert "OSError: disk" in view.error.traceback
+
+
+async def test_a_backoff_of_its_own_must_be_a_function(fleet: Fleet) -> None:
+    with pytest.raises(ConfigurationError, match=r"retry_in: 5 must be a function .* give backoff=Backoff"):
+
+        @fleet.job(queue=QUEUE, retry_in=5)  # type: ignore[call-overload]
+        async def wrong() -> None: ...

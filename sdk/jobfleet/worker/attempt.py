@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobfleet.context import JobContext, Teller
 from jobfleet.job import Body, ClaimedJob
+from jobfleet.policy import PLAIN
 from jobfleet.scripts.processing import Outcome
 from jobfleet.worker import verdict
 
@@ -128,5 +129,5 @@ def settle_ending(attempt: Attempt) -> None:
     if attempt.ending is Ending.CANCELLED:
         settle(attempt, verdict.cancelled(attempt.job))
     elif attempt.ending is Ending.TIMED_OUT:
-        rules, home = (attempt.handler.rules, attempt.handler.home) if attempt.handler else (None, "")
-        settle(attempt, verdict.failed(attempt.job, attempt.body, verdict.timed_out(attempt.body), rules, home))
+        policy, home = (attempt.handler.policy, attempt.handler.home) if attempt.handler else (PLAIN, "")
+        settle(attempt, verdict.failed(attempt.job, attempt.body, verdict.timed_out(attempt.body), policy, home))

@@ -70,7 +70,7 @@ class Member:
             if error is None:
                 settle(self.attempt, verdict.completed(job, result))
             else:
-                settle(self.attempt, verdict.failed(job, self.attempt.body, error, handler.rules, handler.home))
+                settle(self.attempt, verdict.failed(job, self.attempt.body, error, handler.policy, handler.home))
 
 
 class Batches:

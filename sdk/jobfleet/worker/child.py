@@ -26,6 +26,7 @@ from jobfleet.dependencies import Need
 from jobfleet.errors import ConfigurationError
 from jobfleet.handlers import Handler
 from jobfleet.job import Body
+from jobfleet.policy import PLAIN
 from jobfleet.worker import verdict
 from jobfleet.worker.injection import Injector, in_place, on_loop
 from jobfleet.worker.memory import resident_mb
@@ -117,8 +118,8 @@ class Child:
             enter(JobContext(job, body, self._relay))
             outcome = verdict.completed(job, self._run(handler, kwargs))
         except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - the job's failure
-            rules, home = (handler.rules, handler.home) if handler else (None, "")
-            outcome = verdict.failed(job, body, error, rules, home)
+            policy, home = (handler.policy, handler.home) if handler else (PLAIN, "")
+            outcome = verdict.failed(job, body, error, policy, home)
             return Answer(outcome, verdict.kind_of(error), verdict.text_of(error), resident_mb())
         return Answer(outcome, "", "", resident_mb())
 

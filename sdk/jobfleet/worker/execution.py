@@ -87,7 +87,7 @@ class Execution:
                 result = await self._composed(attempt, handler, kwargs)
             outcome = verdict.completed(attempt.job, result)
         except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - as in start
-            outcome = verdict.failed(attempt.job, attempt.body, error, handler.rules, handler.home)
+            outcome = verdict.failed(attempt.job, attempt.body, error, handler.policy, handler.home)
         _conclude(attempt, outcome)
 
     async def _composed(self, attempt: Attempt, handler: Handler, kwargs: dict[str, Any]) -> Any:
@@ -159,7 +159,7 @@ class _ThreadRun:
             _conclude(attempt, verdict.completed(attempt.job, result))
         else:
             handler = self._handler
-            _conclude(attempt, verdict.failed(attempt.job, attempt.body, error, handler.rules, handler.home))
+            _conclude(attempt, verdict.failed(attempt.job, attempt.body, error, handler.policy, handler.home))
 
 
 def _call(context: JobContext, function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:

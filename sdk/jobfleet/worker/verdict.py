@@ -7,7 +7,7 @@ import traceback
 from jobfleet import codec
 from jobfleet.errors import InvalidJob, RateLimited, RetryAfter, Snooze, Unrecoverable
 from jobfleet.job import Body, ClaimedJob, Failure
-from jobfleet.policy import Rules, decide
+from jobfleet.policy import PLAIN, Policy, decide
 from jobfleet.retry import Backoff, delay_ms
 from jobfleet.scripts.processing import Outcome
 from jobfleet.worker.fingerprint import fingerprint
@@ -73,25 +73,23 @@ def cancelled(job: ClaimedJob) -> Outcome:
     return Outcome(job.id, job.attempt, "cancel")
 
 
-def failed(
-    job: ClaimedJob, body: Body | None, error: BaseException, rules: Rules | None = None, home: str = ""
-) -> Outcome:
+def failed(job: ClaimedJob, body: Body | None, error: BaseException, policy: Policy = PLAIN, home: str = "") -> Outcome:
     """The attempt ended with an exception: the job fails for good, or runs again after a while.
 
-    ``body`` is None where it could not be read, and then nothing can help. ``rules`` are the job's own (``on_error``);
-    ``home`` is the handler's package.
+    ``body`` is None where it could not be read, and then nothing can help. ``policy`` is the handler's
+    (``on_error``, ``retry_in``); ``home`` is the handler's package.
     """
     if isinstance(error, Decided):
         return error.outcome
+    failures = job.failures + 1
     try:
-        decision = decide(error, rules or {})
+        decision = decide(error, policy, failures)
     except Exception as wrong:  # noqa: BLE001 - a rule is the user's function; its error joins the one it was asked about
         wrong.__context__ = error
         decision, error = None, wrong
     if isinstance(decision, Snooze | RateLimited):
         wait = round(decision.seconds * 1000)
         return Outcome(job.id, job.attempt, "snooze" if isinstance(decision, Snooze) else "limit", b"", wait)
-    failures = job.failures + 1
     final = body is None or isinstance(decision, Unrecoverable) or isinstance(error, InvalidJob)
     data = codec.pack_failure(describe(job, error, home, final=final))
     if final or body is None or failures >= body.attempts:
