@@ -14,11 +14,10 @@ import sys
 from pathlib import Path
 
 from jobfleet import __version__, portrait, reload
-from jobfleet.environment import Environment
+from jobfleet.environment import Environment, weighted
 from jobfleet.errors import ConfigurationError, InvalidJob, JobfleetError, Unavailable
 from jobfleet.fleet import Fleet
 from jobfleet.log_format import install
-from jobfleet.options import check_queue_name
 from jobfleet.status import QueueStatus
 
 EXIT_UNKNOWN, EXIT_USAGE, EXIT_UNAVAILABLE = 1, 2, 3
@@ -63,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument(
         "--queue",
         action="append",
-        metavar="NAME[=WEIGHT]",
+        metavar="NAME[:WEIGHT]",
         help="serve this queue; may repeat; a weight is its part in the slots beside the others' [all declared, 1]",
     )
     worker.add_argument("--concurrency", type=int, metavar="N", help="jobs at a time [10]")
@@ -119,7 +118,7 @@ def _worker(options: argparse.Namespace) -> int:
         return _reloading(options.target)
     fleet = _load(options.target)
     changes = {
-        "queues": tuple(map(_weighted, options.queue)) if options.queue else None,
+        "queues": weighted("--queue", options.queue) if options.queue else None,
         "concurrency": options.concurrency,
         "drain_seconds": options.drain_seconds,
         "max_jobs": options.max_jobs,
@@ -139,14 +138,6 @@ def _worker(options: argparse.Namespace) -> int:
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         runner.run(serve())
     return 0
-
-
-def _weighted(text: str) -> tuple[str, float]:
-    name, _, weight = text.partition("=")
-    try:
-        return check_queue_name(name), float(weight or 1)
-    except ValueError as error:
-        raise ConfigurationError(f"--queue: {text!r} must be NAME or NAME=WEIGHT, as in photos=3") from error
 
 
 def _reloading(target: str) -> int:

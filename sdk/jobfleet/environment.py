@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 from jobfleet.errors import ConfigurationError, InvalidJob
@@ -23,6 +23,7 @@ DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 DEFAULT_REALM = "default"
 DEFAULT_CONCURRENCY = 10
 DEFAULT_DRAIN_SECONDS = 30
+MOST_WEIGHT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +31,14 @@ class Environment:
     """What the environment says; see the table in docs/reference/worker.md.
 
     Attributes:
-        queues: those that a worker serves; empty: all that its jobs name.
+        queues: those that a worker serves, with their weights; empty: all that its jobs name.
         worker: the worker's name, in Kubernetes its Pod's; empty: the host's name.
         health_port: where a worker answers /livez and /readyz; 0: nowhere.
     """
 
     redis_url: str = DEFAULT_REDIS_URL
     realm: str = DEFAULT_REALM
-    queues: tuple[str, ...] = ()
+    queues: Mapping[str, float] = field(default_factory=dict)
     concurrency: int = DEFAULT_CONCURRENCY
     worker: str = ""
     pool: str = ""
@@ -52,22 +53,47 @@ class Environment:
             ConfigurationError: a variable does not say what it should; the message names it.
         """
         given = os.environ if variables is None else variables
-        queues = tuple(name.strip() for name in given.get(QUEUES, "").split(",") if name.strip())
-        for name in queues:
-            try:
-                check_queue_name(name)
-            except InvalidJob as error:
-                raise ConfigurationError(f"{QUEUES}: {error}") from error
         return cls(
             redis_url=given.get(REDIS_URL) or DEFAULT_REDIS_URL,
             realm=given.get(REALM) or DEFAULT_REALM,
-            queues=queues,
+            queues=weighted(QUEUES, given.get(QUEUES, "").split(",")),
             concurrency=_whole(given, CONCURRENCY, DEFAULT_CONCURRENCY, least=1, most=10_000),
             worker=given.get(WORKER, ""),
             pool=given.get(POOL, ""),
             drain_seconds=_whole(given, DRAIN_SECONDS, DEFAULT_DRAIN_SECONDS, least=0, most=86_400),
             health_port=_whole(given, HEALTH_PORT, 0, least=0, most=65_535),
         )
+
+
+def weighted(source: str, texts: Iterable[str]) -> dict[str, float]:
+    """Queues with their weights, from ``name`` or ``name:weight`` (also ``name=weight``); 1 where none is given.
+
+    >>> weighted("JOBFLEET_QUEUES", ["photos:3", " mail", ""])
+    {'photos': 3.0, 'mail': 1.0}
+
+    Raises:
+        ConfigurationError: a text is wrong, or names a queue again; the message names ``source``.
+    """
+    queues: dict[str, float] = {}
+    for text in filter(None, (text.strip() for text in texts)):
+        name, mark, weight = text.replace("=", ":").partition(":")
+        try:
+            check_queue_name(name)
+        except InvalidJob as error:
+            raise ConfigurationError(f"{source}: {error}") from error
+        if name in queues:
+            raise ConfigurationError(f"{source}: {name!r} is named twice; name it once, with one weight")
+        try:
+            queues[name] = float(weight) if mark else 1.0
+            good = 0 < queues[name] <= MOST_WEIGHT
+        except ValueError:
+            good = False
+        if not good:
+            raise ConfigurationError(
+                f"{source}: {text!r} must be a queue, or a queue and its weight above 0, at most {MOST_WEIGHT}, "
+                "as in photos:3"
+            )
+    return queues
 
 
 def _whole(given: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from jobfleet.environment import MOST_WEIGHT
 from jobfleet.errors import ConfigurationError
 from jobfleet.scripts.processing import LEASE_MS
 from jobfleet.seal import PLAIN, Seal
@@ -55,8 +56,10 @@ class WorkerSettings:
         if not weights:
             raise ConfigurationError("queues: a worker needs at least one queue; declare a job or name a queue")
         for name, weight in weights.items():
-            if not 0 < weight <= 1000:
-                raise ConfigurationError(f"queues: the weight {weight!r} of {name!r} must be above 0, at most 1000")
+            if not 0 < weight <= MOST_WEIGHT:
+                raise ConfigurationError(
+                    f"queues: the weight {weight!r} of {name!r} must be above 0, at most {MOST_WEIGHT}"
+                )
         object.__setattr__(self, "queues", weights)
         if self.concurrency < 1:
             raise ConfigurationError(f"concurrency: {self.concurrency} must be at least 1")

@@ -95,6 +95,11 @@ def test_a_handler_whose_parameters_have_no_names_is_refused() -> None:
         ({"JOBFLEET_DRAIN_SECONDS": "-1"}, "JOBFLEET_DRAIN_SECONDS"),
         ({"JOBFLEET_HEALTH_PORT": "70000"}, "JOBFLEET_HEALTH_PORT"),
         ({"JOBFLEET_QUEUES": "photos,No Queue"}, "JOBFLEET_QUEUES: queue: 'No Queue'"),
+        *(
+            ({"JOBFLEET_QUEUES": f"mail,{wrong}"}, f"JOBFLEET_QUEUES: '{wrong}' must be a queue, or .* as in photos:3")
+            for wrong in ("photos:", "photos:0", "photos:-1", "photos:1001", "photos:much", "photos:nan", "photos:1:2")
+        ),
+        ({"JOBFLEET_QUEUES": "mail,mail:2"}, "JOBFLEET_QUEUES: 'mail' is named twice"),
     ],
 )
 def test_a_wrong_variable_of_the_environment_is_named(variables: dict[str, str], says: str) -> None:
@@ -105,12 +110,18 @@ def test_a_wrong_variable_of_the_environment_is_named(variables: dict[str, str],
 def test_an_environment_is_read_whole() -> None:
     read = Environment.read(
         {
-            "JOBFLEET_REDIS_URL": "redis://r:1/2", "JOBFLEET_REALM": "shop", "JOBFLEET_QUEUES": "a, b,",
+            "JOBFLEET_REDIS_URL": "redis://r:1/2", "JOBFLEET_REALM": "shop", "JOBFLEET_QUEUES": "a, b:2.5,c=3,",
             "JOBFLEET_CONCURRENCY": "4", "JOBFLEET_WORKER": "pod-1", "JOBFLEET_POOL": "p",
             "JOBFLEET_DRAIN_SECONDS": "7", "JOBFLEET_HEALTH_PORT": "8081",
         }
     )  # fmt: skip
-    assert read == Environment("redis://r:1/2", "shop", ("a", "b"), 4, "pod-1", "p", 7, 8081)
+    assert read == Environment("redis://r:1/2", "shop", {"a": 1, "b": 2.5, "c": 3}, 4, "pod-1", "p", 7, 8081)
+
+
+def test_a_worker_serves_the_queues_of_its_environment_by_their_weights() -> None:
+    settings = Fleet.from_env({"JOBFLEET_QUEUES": "photos:3,mail"}).worker_settings()
+    assert settings.queue_names == ("photos", "mail")
+    assert (settings.weight("photos"), settings.weight("mail")) == (3, 1)
 
 
 def test_a_url_that_is_none_of_redis_is_refused_without_showing_its_password() -> None:
