@@ -135,6 +135,12 @@ def job_queue() -> Schema:
         models.JobQueueStatus,
         names.QUEUE_NAME_LIMIT,
     )
+    root["x-kubernetes-validations"].append(
+        {
+            "rule": "!has(self.spec.deadLetterQueue) || self.spec.deadLetterQueue != self.metadata.name",
+            "message": "spec.deadLetterQueue names this queue itself: name another JobQueue",
+        }
+    )
     root["properties"]["spec"]["default"] = {}
     called = _names(names.JOB_QUEUE, names.JOB_QUEUES, "jq")
     return _crd(called, root, QUEUE_COLUMNS, {"status": {}})

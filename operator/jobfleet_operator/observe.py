@@ -67,12 +67,27 @@ def queue_scene(
             trouble=queue_trouble(look, queue.key),
             servers=servers,
             rate=status.rate(jobs, span),
+            dead_letter_trouble=dead_letter_trouble(look, queue),
         ),
         redis_url=look.urls.get(queue.key),
         memory=memory,
         seconds=look.seconds,
         now=look.now,
     )
+
+
+def dead_letter_trouble(look: Look, queue: QueueResource) -> Trouble | None:
+    """What is wrong with the queue that gets the jobs which fail for good."""
+    name = queue.spec.dead_letter_queue if queue.spec is not None else None
+    if not name or queue.spec is None:
+        return None
+    target = look.cache.queues.get(Key(queue.key.namespace, name))
+    if target is None:
+        return "NotFound", f"spec.deadLetterQueue names {name}, and there is no such JobQueue: apply it"
+    if target.spec is not None and target.spec.redis != queue.spec.redis:
+        where = f"spec.deadLetterQueue names {name}, which lives in another Redis, and jobs cannot go there"
+        return "OtherRedis", f"{where}: name a JobQueue with the same spec.redis"
+    return None
 
 
 def queue_trouble(look: Look, queue: Key) -> Trouble | None:

@@ -81,7 +81,8 @@ def load(
 
 def settings(spec: JobQueueSpec) -> QueueSettings:
     """What a JobQueue has to say to Redis."""
-    kept = spec.retention
+    kept, limits = spec.retention, spec.limits
+    group = limits.per_group
     return QueueSettings(
         max_deliveries=spec.max_deliveries,
         keep_completed=kept.completed.count,
@@ -89,7 +90,17 @@ def settings(spec: JobQueueSpec) -> QueueSettings:
         keep_failed=kept.failed.count,
         keep_failed_seconds=kept.failed.age_seconds,
         max_job_bytes=spec.max_job_bytes,
+        max_length=limits.max_length or 0,
+        max_memory_percent=limits.max_memory_percent or 0,
+        max_active=limits.max_active or 0,
+        rate_count=limits.rate.count if limits.rate else 0,
+        rate_ms=1000 * limits.rate.seconds if limits.rate else 1000,
+        group_max_active=group.max_active or 0,
+        group_rate_count=group.rate.count if group.rate else 0,
+        group_rate_ms=1000 * group.rate.seconds if group.rate else 1000,
         paused=spec.paused,
+        return_running=spec.running_when_paused == "Return",
+        dead_letter=spec.dead_letter_queue or "",
     )
 
 

@@ -36,6 +36,8 @@ class QueueFacts:
     """Why nothing can be known, as (reason, sentence); None: nothing is wrong or it is too early to say."""
     servers: Sequence[Server]
     rate: str
+    dead_letter_trouble: tuple[str, str] | None = None
+    """What is wrong with the queue that spec.deadLetterQueue names, as (reason, sentence)."""
 
 
 def queue_status(facts: QueueFacts, now: datetime) -> JobQueueStatus | None:
@@ -57,7 +59,7 @@ def queue_status(facts: QueueFacts, now: datetime) -> JobQueueStatus | None:
     if snapshot is None:
         return None
     health, reason, message = queue_health(facts)
-    ready = Finding(status.READY, "True", reason, message)
+    found = [Finding(status.READY, "True", reason, message), *_dead_letter(facts)]
     live = {worker.id for worker in snapshot.workers if worker.lease_ms >= 0}
     oldest = snapshot.oldest_waiting_ms
     if oldest is not None:
@@ -72,8 +74,18 @@ def queue_status(facts: QueueFacts, now: datetime) -> JobQueueStatus | None:
         oldest_job_time=None if oldest is None else status.timestamp_of_ms(oldest),
         rate=facts.rate,
         workers=f"{len(live)}/{sum(server.goal for server in facts.servers)}",
-        conditions=status.conditions(before.get("conditions", []), [ready], generation=generation, now=now),
+        conditions=status.conditions(before.get("conditions", []), found, generation=generation, now=now),
     )
+
+
+def _dead_letter(facts: QueueFacts) -> list[Finding]:
+    """Whether what fails for good has somewhere to go, where it is to go somewhere."""
+    target = facts.queue.spec.dead_letter_queue if facts.queue.spec is not None else None
+    if not target:
+        return []
+    if facts.dead_letter_trouble is not None:
+        return [Finding(status.DEAD_LETTER_READY, "False", *facts.dead_letter_trouble)]
+    return [Finding(status.DEAD_LETTER_READY, "True", "Found", f"what fails for good goes to {target}")]
 
 
 SKEW_SECONDS = 2.0

@@ -15,6 +15,7 @@ from jobfleet_operator.world import Manifest
 READY = "Ready"
 WORKERS_HEALTHY = "WorkersHealthy"
 SCALING_LIMITED = "ScalingLimited"
+DEAD_LETTER_READY = "DeadLetterReady"
 
 MESSAGE_LIMIT = 1024
 """Characters that the API server keeps of a message."""

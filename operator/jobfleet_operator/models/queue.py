@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from jobfleet_operator.models.parts import CONDITIONS, Condition, Part, remark, rule
+from jobfleet_operator.models.parts import CONDITIONS, NAME_PATTERN, Condition, ObjectName, Part, remark, rule
+from jobfleet_operator.models.queue_limits import QueueLimits
 
 
 class SecretKey(Part):
@@ -91,6 +92,29 @@ class JobQueueSpec(Part):
         default=False,
         description="While true, jobs are accepted but none is started; running jobs finish. "
         "Paused backlog does not make a fleet grow.",
+    )
+    running_when_paused: Literal["Finish", "Return"] = Field(
+        default="Finish",
+        description="What becomes of running jobs when the queue is paused. Finish: they go on. Return: their handlers "
+        "are ended at once and the jobs wait again, unfailed.",
+    )
+    limits: QueueLimits = Field(
+        default_factory=QueueLimits,
+        description="What the queue lets through: how many jobs may wait, how many may run, and how fast.",
+    )
+    dead_letter_queue: ObjectName | None = Field(
+        default=None,
+        description="JobQueue of this namespace, in the same Redis, that gets a copy of each job that fails for good, "
+        "with where and why it failed in its metadata. The failed job stays here, too, as spec.retention says.",
+        json_schema_extra=remark(
+            rules=[
+                rule(
+                    f"self.matches('{NAME_PATTERN}')",
+                    "spec.deadLetterQueue names something that cannot be a JobQueue: "
+                    "a name has lower-case letters, digits and inner hyphens only",
+                )
+            ]
+        ),
     )
     max_deliveries: int = Field(
         default=3,

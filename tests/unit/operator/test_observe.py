@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from jobfleet.inspection import QueueSnapshot
 from jobfleet_operator import observe
 from jobfleet_operator.cache import Cache, Kind
@@ -70,3 +72,25 @@ def test_a_decision_in_the_status_that_cannot_be_read_is_no_obstacle() -> None:
 def test_without_an_up_to_date_secret_there_is_no_connection() -> None:
     assert looked(snapshot()).connection is not None
     assert looked(None).load is None
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (None, "NotFound"),
+        ({"redis": {"urlSecretRef": {"name": "elsewhere"}}}, "OtherRedis"),
+        ({}, None),
+    ],
+)
+def test_a_dead_letter_queue_must_exist_in_the_same_redis(other: dict[str, Any] | None, reason: str | None) -> None:
+    cache = Cache(lambda *_: None)
+    cache.feed(Kind.QUEUES, {"metadata": meta("photos", uid="q"), "spec": {"deadLetterQueue": "graveyard"}})
+    if other is not None:
+        cache.feed(Kind.QUEUES, {"metadata": meta("graveyard", uid="g"), "spec": other})
+    look = observe.Look(
+        cache=cache, urls={PLACE: URL}, problems={}, snapshots={PHOTOS: snapshot()}, outages={},
+        seconds=100.0, now=datetime(2026, 3, 2, 12, tzinfo=UTC), term=0,
+    )  # fmt: skip
+    scene = observe.queue_scene(look, cache.queues[PLACE], QueueMemory("q"), {})
+    trouble = scene.facts.dead_letter_trouble
+    assert (trouble[0] if trouble else None) == reason

@@ -9,6 +9,7 @@ from typing import Any
 from jobfleet.inspection import QueueSettings
 from jobfleet_operator import actions, reconcile, report, resources, scaling
 from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory
+from jobfleet_operator.models import JobQueueSpec
 from jobfleet_operator.reconcile import PoolScene, QueueScene, plan_pool, plan_queue
 from jobfleet_operator.world import DeploymentView
 from unit.operator.people import CONNECTION, PHOTOS, deployment, pod, pool, queue, snapshot, worker
@@ -135,6 +136,33 @@ def test_a_new_queue_gets_its_secret_and_redis_its_settings() -> None:
     push = plan[1]
     assert isinstance(push, actions.PushSettings)
     assert push.settings == QueueSettings(max_deliveries=9)
+
+
+def test_what_a_queue_can_be_told_is_pushed_and_drift_is_mended() -> None:
+    spec = {
+        "paused": True,
+        "runningWhenPaused": "Return",
+        "deadLetterQueue": "graveyard",
+        "limits": {
+            "maxLength": 9, "maxMemoryPercent": 80, "maxActive": 3, "rate": {"count": 5, "seconds": 60},
+            "perGroup": {"maxActive": 1, "rate": {"count": 2}},
+        },
+    }  # fmt: skip
+    wanted = QueueSettings(
+        paused=True, return_running=True, dead_letter="graveyard", max_length=9, max_memory_percent=80, max_active=3,
+        rate_count=5, rate_ms=60_000, group_max_active=1, group_rate_count=2, group_rate_ms=1000,
+    )  # fmt: skip
+    (push,) = [a for a in plan_queue(queue_scene(spec=spec)) if isinstance(a, actions.PushSettings)]
+    assert push.settings == wanted
+    settled = replace(snapshot(), settings=wanted)
+    assert "PushSettings" not in kinds(plan_queue(queue_scene(spec=spec, seen=settled)))
+    for drifted in (replace(wanted, dead_letter=""), replace(wanted, rate_count=6), replace(wanted, paused=False)):
+        plan = plan_queue(queue_scene(spec=spec, seen=replace(snapshot(), settings=drifted)))
+        assert actions.PushSettings(snapshot().address, wanted) in plan
+
+
+def test_a_resource_and_a_queue_that_was_told_nothing_have_the_same_defaults() -> None:
+    assert reconcile.settings(JobQueueSpec()) == QueueSettings()
 
 
 def test_a_secret_is_applied_again_now_and_then_because_it_is_not_watched() -> None:

@@ -105,6 +105,20 @@ def test_one_missed_reading_changes_nothing() -> None:
     assert report.queue_status(QueueFacts(queue(), None, None, [], "0/s"), NOW) is None
 
 
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [(None, ("True", "Found")), (("NotFound", "there is no such JobQueue: apply it"), ("False", "NotFound"))],
+)
+def test_a_dead_letter_queue_has_a_condition_of_its_own(trouble: Any, said: tuple[str, str]) -> None:
+    facts = QueueFacts(queue(deadLetterQueue="graveyard"), snapshot(), None, [], "0/s", trouble)
+    found = report.queue_status(facts, NOW)
+    assert found is not None
+    assert [(c.type, c.status, c.reason) for c in found.conditions][1:] == [("DeadLetterReady", *said)]
+    plain = report.queue_status(QueueFacts(queue(), snapshot(), None, [], "0/s"), NOW)
+    assert plain is not None
+    assert [c.type for c in plain.conditions] == ["Ready"]
+
+
 def test_workers_are_shown_as_live_over_wanted() -> None:
     seen = snapshot(worker("a"), worker("b"), worker("c", lease_ms=-5))
     said = report.queue_status(QueueFacts(queue(), seen, None, [Server(4, limited=False)], "0/s"), NOW)
