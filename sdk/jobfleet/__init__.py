@@ -37,9 +37,10 @@ from jobfleet.flows import FailureFilter, FailureGroup
 from jobfleet.handle import Job
 from jobfleet.handlers import Treatment
 from jobfleet.job import Failure, JobLog, JobView, LogLine
+from jobfleet.limits import Limits
 from jobfleet.middleware import CallNext, Middleware, NewCall
 from jobfleet.options import Dedup, JobOptions
-from jobfleet.queues import Event, Limits, QueueHandle, SyncQueueHandle
+from jobfleet.queues import Event, QueueHandle, SyncQueueHandle
 from jobfleet.retry import Backoff
 from jobfleet.scripts.steering import Cancellation
 from jobfleet.seal import Seal, SealError

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from jobfleet import codec, dead_letters, flows
+from jobfleet import dead_letters, flows
 from jobfleet.errors import InvalidJob, JobfleetError
 from jobfleet.flows import FailureFilter, FailureGroup, Flow
 from jobfleet.job import JobLog, JobView
 from jobfleet.keys import queue_keys
+from jobfleet.limits import Limits, group_config
 from jobfleet.scripts import looking, steering
 from jobfleet.scripts.command import Command
 from jobfleet.scripts.steering import Cancellation
@@ -26,49 +27,6 @@ ANY = FailureFilter()
 RESUMED = {"paused": 0, "return_running": 0}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a queue lets through; None leaves a limit as it is, 0 takes it away.
-
-    Attributes:
-        max_active: jobs that run at a time, on all workers together.
-        rate: jobs that are handed out in ``rate_seconds``, with bursts up to the same number.
-        max_length: jobs that may wait or be delayed; more are refused with :class:`jobfleet.QueueFull`.
-        group_max_active, group_rate, group_rate_seconds: likewise for each group by itself.
-    """
-
-    max_active: int | None = None
-    rate: int | None = None
-    rate_seconds: float = 1.0
-    max_length: int | None = None
-    group_max_active: int | None = None
-    group_rate: int | None = None
-    group_rate_seconds: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("max_active", "rate", "max_length", "group_max_active", "group_rate"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-                raise InvalidJob(name, f"{value!r} must be a whole number from 0")
-        for name in ("rate_seconds", "group_rate_seconds"):
-            if getattr(self, name) < 0.001:
-                raise InvalidJob(name, f"{getattr(self, name)!r} must be seconds from 0.001")
-
-    def settings(self) -> dict[str, int]:
-        """What is given, as the queue keeps it."""
-        found = {
-            "max_active": self.max_active,
-            "max_length": self.max_length,
-            "group_max_active": self.group_max_active,
-        }
-        kept = {name: value for name, value in found.items() if value is not None}
-        if self.rate is not None:
-            kept |= {"rate_count": self.rate, "rate_ms": round(self.rate_seconds * 1000)}
-        if self.group_rate is not None:
-            kept |= {"group_rate_count": self.group_rate, "group_rate_ms": round(self.group_rate_seconds * 1000)}
-        return kept
-
-
 @dataclass(frozen=True, slots=True)
 class Event:
     """What happened to some jobs of a queue. ``id`` orders events, and is where to resume.
@@ -79,12 +37,6 @@ class Event:
     id: str
     verb: str
     job_ids: tuple[str, ...]
-
-
-def _group_config(weight: float, max_active: int, rate: int, rate_seconds: float) -> bytes:
-    if not 0.001 <= weight <= 1000:
-        raise InvalidJob("weight", f"{weight!r} must lie between 0.001 and 1000")
-    return codec.pack_group(weight, max_active, rate, round(rate_seconds * 1000))
 
 
 def _spacing(per_second: float | None) -> int:
@@ -224,7 +176,7 @@ class QueueHandle(_Verbs):
         self, group: str, *, weight: float = 1.0, max_active: int = 0, rate: int = 0, rate_seconds: float = 1.0
     ) -> None:
         """Give one group its own weight and limits; 0: those of all groups."""
-        config = _group_config(weight, max_active, rate, rate_seconds)
+        config = group_config(weight, max_active, rate, rate_seconds)
         await self._run(steering.configure_group(*self._at, group, config))
 
     async def wait(self, job_id: str, timeout: float | None = None) -> JobView | None:  # noqa: ASYNC109 - the field's word
@@ -335,7 +287,7 @@ class SyncQueueHandle(_Verbs):
         self, group: str, *, weight: float = 1.0, max_active: int = 0, rate: int = 0, rate_seconds: float = 1.0
     ) -> None:
         """Give one group its own weight and limits."""
-        config = _group_config(weight, max_active, rate, rate_seconds)
+        config = group_config(weight, max_active, rate, rate_seconds)
         self._run(steering.configure_group(*self._at, group, config))
 
     def wait(self, job_id: str, timeout: float | None = None) -> JobView | None:

@@ -116,7 +116,9 @@ async def test_a_change_of_the_pool_reaches_the_deployment(shop: Shop, operator:
 async def test_settings_of_the_queue_reach_redis_and_are_mended_there(
     shop: Shop, operator: Process, inspector: Inspector
 ) -> None:
-    shop.apply(queue_manifest(maxDeliveries=7, paused=True), pool_manifest())
+    told = {"maxLength": 9, "rate": {"count": 5, "seconds": 60}}
+    spec = {"maxDeliveries": 7, "paused": True, "limits": told, "deadLetterQueue": "graveyard"}
+    shop.apply(queue_manifest(**spec), pool_manifest())
     place = QueueAddress(shop.namespace, "photos")
 
     async def held(wanted: int) -> QueueSettings:
@@ -129,9 +131,19 @@ async def test_settings_of_the_queue_reach_redis_and_are_mended_there(
 
     settings = await held(7)
     assert settings.paused
+    assert (settings.max_length, settings.rate_count, settings.rate_ms) == (9, 5, 60_000)
+    assert settings.dead_letter == "graveyard"
     await inspector.apply_settings(place, replace(settings, max_deliveries=1))
     await held(7)
     await until("paused is shown", lambda: shop.get("jobqueue", "photos")["status"]["health"] == "Paused")
+
+    def dead_letter() -> str:
+        conditions = shop.get("jobqueue", "photos")["status"].get("conditions", [])
+        return next((one["reason"] for one in conditions if one["type"] == "DeadLetterReady"), "")
+
+    await until("it is said that no such queue is there", lambda: dead_letter() == "NotFound")
+    shop.apply(queue_manifest("graveyard"))
+    await until("it is said that it is there now", lambda: dead_letter() == "Found")
 
 
 async def test_a_deployment_that_lost_its_label_gets_it_back_and_stays_in_sight(

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from jobfleet import environment
+from jobfleet_operator.models import JobQueueSpec
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted(
@@ -67,3 +68,11 @@ def test_the_demo_prints_the_line_that_the_documents_promise() -> None:
     pools = yaml.safe_load_all((ROOT / "examples" / "photos" / "photo-queue.yaml").read_text())
     (most,) = [each["spec"]["maxReplicas"] for each in pools if each["kind"] == "WorkerPool"]
     assert most == 6
+
+
+def test_the_queues_of_the_page_about_steering_are_told_what_the_page_says() -> None:
+    page = (ROOT / "docs" / "how-to" / "steer-queues.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    for manifest in yaml.safe_load_all(block):
+        spec = JobQueueSpec.model_validate(manifest["spec"])
+        assert spec.model_dump(by_alias=True, exclude_unset=True) == manifest["spec"]

@@ -1,0 +1,62 @@
+"""Limits of a queue and of its groups, as code gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobfleet import codec
+from jobfleet.errors import InvalidJob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a queue lets through; None leaves a limit as it is, 0 takes it away.
+
+    Attributes:
+        max_active: jobs that run at a time, on all workers together.
+        rate: jobs that are handed out in ``rate_seconds``, with bursts up to the same number.
+        max_length: jobs that may wait or be delayed; more are refused with :class:`jobfleet.QueueFull`.
+        group_max_active, group_rate, group_rate_seconds: likewise for each group by itself.
+    """
+
+    max_active: int | None = None
+    rate: int | None = None
+    rate_seconds: float = 1.0
+    max_length: int | None = None
+    group_max_active: int | None = None
+    group_rate: int | None = None
+    group_rate_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("max_active", "rate", "max_length", "group_max_active", "group_rate"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+                raise InvalidJob(name, f"{value!r} must be a whole number from 0")
+        for name in ("rate_seconds", "group_rate_seconds"):
+            if getattr(self, name) < 0.001:
+                raise InvalidJob(name, f"{getattr(self, name)!r} must be seconds from 0.001")
+
+    def settings(self) -> dict[str, int]:
+        """What is given, as the queue keeps it."""
+        found = {
+            "max_active": self.max_active,
+            "max_length": self.max_length,
+            "group_max_active": self.group_max_active,
+        }
+        kept = {name: value for name, value in found.items() if value is not None}
+        if self.rate is not None:
+            kept |= {"rate_count": self.rate, "rate_ms": round(self.rate_seconds * 1000)}
+        if self.group_rate is not None:
+            kept |= {"group_rate_count": self.group_rate, "group_rate_ms": round(self.group_rate_seconds * 1000)}
+        return kept
+
+
+def group_config(weight: float, max_active: int, rate: int, rate_seconds: float) -> bytes:
+    """A group's own weight and limits, packed.
+
+    Raises:
+        InvalidJob: the weight is out of its bounds.
+    """
+    if not 0.001 <= weight <= 1000:
+        raise InvalidJob("weight", f"{weight!r} must lie between 0.001 and 1000")
+    return codec.pack_group(weight, max_active, rate, round(rate_seconds * 1000))
