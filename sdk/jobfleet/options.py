@@ -93,12 +93,7 @@ class JobOptions:
         if self.timeout is not None:
             _check_seconds("timeout", self.timeout, least=0.001)
         if self.run_at is not None:
-            if self.delay:
-                raise InvalidJob("run_at", "give either delay or run_at, not both")
-            if not isinstance(self.run_at, datetime) or self.run_at.tzinfo is None:
-                raise InvalidJob("run_at", f"{self.run_at!r} has no time zone; use datetime(..., tzinfo=...)")
-            if (self.run_at - datetime.now(UTC)).total_seconds() > MAX_DELAY_SECONDS:
-                raise InvalidJob("run_at", f"{self.run_at} is more than ten years away")
+            _check_run_at(self.run_at, self.delay)
         if self.job_id is not None and not (isinstance(self.job_id, str) and JOB_ID.fullmatch(self.job_id)):
             raise InvalidJob(
                 "job_id",
@@ -113,7 +108,8 @@ class JobOptions:
             _check_seconds("expires_in", self.expires_in, least=0.001)
         if self.keep_result is not None:
             _check_seconds("keep_result", self.keep_result, least=0)
-        _check_seconds("wait_when_full", self.wait_when_full, least=0)
+        if self.wait_when_full != 0.0:
+            _check_seconds("wait_when_full", self.wait_when_full, least=0)
         for name, value in self.metadata.items():
             if not isinstance(name, str) or not isinstance(value, str):
                 raise InvalidJob("metadata", f"{name!r}: {value!r} must be text by name")
@@ -121,8 +117,12 @@ class JobOptions:
     @property
     def extended(self) -> bool:
         """Whether the queue's scripts must know more of the job than its priority and its time."""
-        special = (self.group, self.dedup, self.expires_in, self.keep_result)
-        return any(value is not None for value in special)
+        return (
+            self.group is not None
+            or self.dedup is not None
+            or self.expires_in is not None
+            or self.keep_result is not None
+        )
 
     def due(self) -> int:
         """When the job becomes ready, as the enqueue script takes it: 0 now, above: Unix ms, below: ms from now."""
@@ -157,6 +157,15 @@ def check_job_name(name: object) -> str:
             f"{name!r} must be at most 128 of A-Z, a-z, 0-9, '_', '.' and '-', and begin with a letter or '_'",
         )
     return name
+
+
+def _check_run_at(run_at: object, delay: float) -> None:
+    if delay:
+        raise InvalidJob("run_at", "give either delay or run_at, not both")
+    if not isinstance(run_at, datetime) or run_at.tzinfo is None:
+        raise InvalidJob("run_at", f"{run_at!r} has no time zone; use datetime(..., tzinfo=...)")
+    if (run_at - datetime.now(UTC)).total_seconds() > MAX_DELAY_SECONDS:
+        raise InvalidJob("run_at", f"{run_at} is more than ten years away")
 
 
 def _check_text(name: str, value: object, most: int) -> None:

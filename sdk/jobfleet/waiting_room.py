@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from jobfleet.errors import InvalidJob, JobfleetError, QueueFull
+from jobfleet.errors import InvalidJob, QueueFull
 from jobfleet.scripts.producing import BATCH, NewJob, room_pause
 
 Send = Callable[[Sequence[NewJob]], Awaitable[list[str | None]]]
@@ -69,7 +69,10 @@ class WaitingRoom:
                 else:
                     self._back(batch)
                 most = max(1, len(batch) // 2)
-            except JobfleetError as error:
+            except asyncio.CancelledError:
+                self._back(batch)
+                raise
+            except Exception as error:  # noqa: BLE001 - it is handed to those who wait
                 _settle(batch, error=error)
             else:
                 _settle(batch, answers)
@@ -102,9 +105,7 @@ class WaitingRoom:
             waiter.answer.cancel()
 
 
-def _settle(
-    batch: Sequence[_Waiter], answers: Sequence[str | None] = (), *, error: JobfleetError | None = None
-) -> None:
+def _settle(batch: Sequence[_Waiter], answers: Sequence[str | None] = (), *, error: Exception | None = None) -> None:
     for n, waiter in enumerate(batch):
         if waiter.answer.done():
             continue

@@ -12,7 +12,7 @@ import pytest
 import redis
 from fixtures.verbs import QUEUE, Queue, done
 from fixtures.workers import until, until_true, working
-from jobfleet import Fleet, InvalidJob, JobOptions, MemoryHigh, QueueFull, State
+from jobfleet import Fleet, InvalidJob, JobOptions, MemoryHigh, QueueFull, State, Unavailable
 
 
 @pytest.fixture
@@ -93,6 +93,24 @@ async def test_time_runs_out_for_one_and_not_for_the_others(full: Fleet, queue: 
     with pytest.raises(asyncio.CancelledError):
         await gone
     assert [job.args["n"] for job in await full.queue(QUEUE).jobs(State.WAITING)] == [1]
+
+
+async def test_who_waits_hears_of_an_outage_and_of_the_end_of_its_fleet(full: Fleet) -> None:
+    async def broken(jobs: object) -> list[str | None]:
+        raise Unavailable("Redis is away")
+
+    lost = asyncio.create_task(full.enqueue(QUEUE, "job", {}, wait_when_full=20))
+    await waits(full, 1)
+    (room,) = next(iter(full._rooms.values())).values()
+    send, room._send = room._send, broken
+    with pytest.raises(Unavailable, match="is away"):
+        await lost
+    room._send = send
+    left = [asyncio.create_task(full.enqueue(QUEUE, "job", {}, wait_when_full=20)) for _ in range(3)]
+    await waits(full, 2)
+    await full.close()
+    answers = await asyncio.gather(*left, return_exceptions=True)
+    assert all(isinstance(answer, asyncio.CancelledError) for answer in answers)
 
 
 async def test_of_those_that_wait_only_the_job_to_blame_is_refused(full: Fleet) -> None:

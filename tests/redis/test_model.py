@@ -28,7 +28,7 @@ from jobfleet.clients.blocking import SyncClient
 from jobfleet.report import pack_progress
 from jobfleet.dead_letters import carry
 from jobfleet.scripts import looking, processing, producing, steering
-from jobfleet.scripts.processing import Note, Outcome
+from jobfleet.scripts.processing import Hold, Note, Outcome
 from jobfleet.states import State
 
 WORKERS = ("w1", "w2", "w3")
@@ -57,6 +57,7 @@ class Model:
 
     jobs: dict[str, Job] = field(default_factory=dict)
     paused: bool = False
+    returning: bool = False
     draining: set[str] = field(default_factory=set)
     dead_letter: bool = False
     on_their_way: set[str] = field(default_factory=set)
@@ -65,6 +66,13 @@ class Model:
 
     def those(self, state: State) -> list[str]:
         return [job_id for job_id, job in self.jobs.items() if job.state is state]
+
+    def hold(self, worker: str) -> Hold:
+        if self.paused and self.returning:
+            return Hold.RETURNING
+        if worker in self.draining:
+            return Hold.DRAINING
+        return Hold.PAUSED if self.paused else Hold.NONE
 
     def failed(self, job_id: str) -> None:
         self.jobs[job_id].state = State.FAILED
@@ -120,6 +128,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.model.alive.add(worker)
         expected = 0 if self.model.paused or worker in self.model.draining else min(want, len(waiting))
         assert len(grant.jobs) == expected
+        assert grant.hold == self.model.hold(worker)
         for claimed in grant.jobs:
             job = self.model.jobs[claimed.id]
             assert job.state is State.WAITING
@@ -260,10 +269,10 @@ class QueueMachine(RuleBasedStateMachine):
         view = self.run(looking.look(REALM, QUEUE, job_id))
         return int(view.since_ms)
 
-    @rule(paused=st.booleans())
-    def pause(self, paused: bool) -> None:
-        self.run(steering.configure(REALM, QUEUE, {"paused": paused}))
-        self.model.paused = paused
+    @rule(paused=st.booleans(), returning=st.booleans())
+    def pause(self, paused: bool, returning: bool = False) -> None:
+        self.run(steering.configure(REALM, QUEUE, {"paused": paused, "return_running": returning}))
+        self.model.paused, self.model.returning = paused, returning
 
     @precondition(lambda self: self.model.alive)
     @rule(data=st.data(), on=st.booleans())
@@ -306,6 +315,14 @@ class QueueMachine(RuleBasedStateMachine):
         held = {w: sum(job.holder == w for job in self.model.jobs.values()) for w in self.model.alive}
         assert busy == held
         assert {worker.id for worker in reading.workers if worker.draining} == self.model.draining
+
+    @invariant()
+    def what_ended_is_listed(self) -> None:
+        for state in (State.COMPLETED, State.FAILED, State.CANCELLED):
+            expected = self.model.those(state)
+            starts = range(0, len(expected) + 1, 7)
+            pages = [self.run(looking.list_jobs(REALM, QUEUE, state, start, 7)) for start in starts]
+            assert sorted(job.id for page in pages for job in page) == sorted(expected)
 
     @invariant()
     def the_states_agree(self) -> None:

@@ -11,13 +11,16 @@
 local start, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 local stop = start + limit - 1
 local ids = {}
+-- Behind the `before` that stand on one shelf, go on with another, a zset.
+local function then_from(shelf, before)
+  for _, id in ipairs(redis.call('ZREVRANGE', shelf, math.max(0, start - before), stop - before)) do ids[#ids + 1] = id end
+end
 if ARGV[1] == 'completed' then
   ids = redis.call('LRANGE', completed, start, stop)
-  if #ids < limit then -- behind them, those with a time of their own
-    local before = redis.call('LLEN', completed)
-    for _, id in ipairs(redis.call('ZREVRANGE', kept, math.max(0, start - before), stop - before)) do ids[#ids + 1] = id end
-  end
-elseif ARGV[1] == 'failed' then ids = redis.call('ZREVRANGE', failed, start, stop)
+  if #ids < limit then then_from(kept, redis.call('LLEN', completed)) end -- those with a time of their own
+elseif ARGV[1] == 'failed' then
+  ids = redis.call('ZREVRANGE', forwarding, start, stop)
+  if #ids < limit then then_from(failed, redis.call('ZCARD', forwarding)) end
 elseif ARGV[1] == 'cancelled' then ids = redis.call('ZREVRANGE', cancelled, start, stop)
 elseif ARGV[1] == 'delayed' then ids = redis.call('ZRANGE', delayed, start, stop)
 elseif ARGV[1] == 'waiting' then
