@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,13 @@ from fixtures import process_jobs
 from fixtures.verbs import QUEUE, REALM, Queue, new
 from fixtures.workers import ended, in_state, until, until_true, working
 from jobfleet import ConfigurationError, Fleet, JobQueueCoordinator, State, SyncJobQueueCoordinator, current_job
+from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.coordinator import SimpleConfig
 from jobfleet.inspection import Inspector, QueueAddress, QueueSettings
 from jobfleet.scripts import steering
+from jobfleet.scripts.command import Command
 from jobfleet.scripts.looking import QueueReading
-from jobfleet.scripts.processing import Hold, Outcome, heartbeat
+from jobfleet.scripts.processing import Grant, Hold, Outcome, heartbeat
 
 
 class Endless:
@@ -162,6 +165,40 @@ async def test_a_paused_worker_leaves_the_work_to_others_and_keeps_its_lease(fle
         await queue.exchange("other", 0, Outcome(first, 1, "return"))
         worker.resume(QUEUE)
         await until_true(lambda: sorted(seen) == [0, 1, 2, 3, 4])
+
+
+async def test_what_a_claim_under_way_brings_to_a_paused_worker_goes_back_unstarted(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+    brought: list[int] = []
+
+    @fleet.job(queue=QUEUE)
+    async def note(n: int) -> None:
+        ran.append(n)
+
+    ask = AsyncClient.run
+    job_id = await note.enqueue(1)
+    async with working(fleet) as worker:
+
+        async def paused_meanwhile(client: AsyncClient, command: Command[Any]) -> Any:
+            answer = await ask(client, command)
+            if isinstance(answer, Grant) and answer.jobs and not brought:
+                brought.append(len(answer.jobs))
+                worker.pause()
+            return answer
+
+        monkeypatch.setattr(AsyncClient, "run", paused_meanwhile)
+
+        async def came_back() -> bool:
+            view = await fleet.job_state(QUEUE, job_id)
+            return view is not None and (view.state, view.attempt, view.failures) == (State.WAITING, 1, 0)
+
+        await until(came_back)
+        assert (ran, brought, worker._slots.free) == ([], [1], 4)
+        worker.resume()
+        await ended(fleet, job_id)
+        assert ran == [1]
 
 
 async def _claimed_by_another(queue: Queue, want: int) -> list[str]:

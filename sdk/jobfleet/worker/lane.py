@@ -122,15 +122,19 @@ class Lane:
             self._sending = {}
             self._in_flight = False
             self._exchanges += 1
-        for job in grant.jobs:
+        jobs = grant.jobs
+        if self._paused and jobs:  # since this claim was sent
+            self._outcomes += map(verdict.returned, jobs)
+            jobs = []
+        for job in jobs:
             if earlier := self._running.get(job.id):
                 end(earlier, Ending.WITHDRAWN)  # its lease was lost, and this very worker got the job again
             attempt = self._running[job.id] = Attempt(job, self)
             self._execution.start(attempt)
-        if grant.jobs:
+        if jobs:
             self._occupied.set()
         self._note(grant, want)
-        self._share.unused(want - len(grant.jobs))
+        self._share.unused(want - len(jobs))
         if outcomes and self.on_settled is not None:
             self.on_settled(len(outcomes) - len(grant.refused))
 
