@@ -72,6 +72,7 @@ async def test_a_pause_may_call_running_jobs_back_at_once_and_unfailed(fleet: Fl
         ids = await jobs.start()
         await fleet.queue(QUEUE).pause(return_running=True)
         await came_back(fleet, *ids)
+        assert [job.id for job in await fleet.queue(QUEUE).jobs(State.WAITING)] == list(ids), "in their order"
         assert await asyncio.to_thread(jobs.told.wait, 10)
         await until_true(lambda: jobs.cancelled == 1)
         jobs.go_on = True
@@ -152,7 +153,8 @@ async def test_a_paused_worker_leaves_the_work_to_others_and_keeps_its_lease(fle
             worker.pause("fax")
         worker.pause(QUEUE)
         await note.enqueue_many([{"n": n} for n in range(5)])
-        (first,) = await _claimed_by_another(queue, 1)
+        assert await queue.client.pop("jf:{test/photos}:wake", 10), "a token that it took is laid down again"
+        (first,) = (await queue.exchange("other", 1)).jobs
         begun = (await queue.read()).now_ms
 
         async def a_lease_is_over() -> QueueReading | None:
@@ -162,7 +164,7 @@ async def test_a_paused_worker_leaves_the_work_to_others_and_keeps_its_lease(fle
         reading = await until(a_lease_is_over)
         assert seen == []
         assert [w.lease_ms > 0 for w in reading.workers if w.id == worker.settings.id] == [True]
-        await queue.exchange("other", 0, Outcome(first, 1, "return"))
+        await queue.exchange("other", 0, Outcome(first.id, first.attempt, "return"))
         worker.resume(QUEUE)
         await until_true(lambda: sorted(seen) == [0, 1, 2, 3, 4])
 
@@ -178,7 +180,7 @@ async def test_what_a_claim_under_way_brings_to_a_paused_worker_goes_back_unstar
         ran.append(n)
 
     ask = AsyncClient.run
-    job_id = await note.enqueue(1)
+    ids = await note.enqueue_many([{"n": n} for n in range(3)])
     async with working(fleet) as worker:
 
         async def paused_meanwhile(client: AsyncClient, command: Command[Any]) -> Any:
@@ -191,20 +193,15 @@ async def test_what_a_claim_under_way_brings_to_a_paused_worker_goes_back_unstar
         monkeypatch.setattr(AsyncClient, "run", paused_meanwhile)
 
         async def came_back() -> bool:
-            view = await fleet.job_state(QUEUE, job_id)
-            return view is not None and (view.state, view.attempt, view.failures) == (State.WAITING, 1, 0)
+            found = await fleet.queue(QUEUE).jobs(State.WAITING)
+            return [(job.id, job.attempt, job.failures) for job in found] == [(job_id, 1, 0) for job_id in ids]
 
         await until(came_back)
-        assert (ran, brought, worker._slots.free) == ([], [1], 4)
+        assert (ran, brought, worker._slots.free) == ([], [3], 4)
         worker.resume()
-        await ended(fleet, job_id)
-        assert ran == [1]
-
-
-async def _claimed_by_another(queue: Queue, want: int) -> list[str]:
-    """A token that the paused worker took is laid down again for others."""
-    assert await queue.client.pop("jf:{test/photos}:wake", 10)
-    return await queue.claim(want, "other")
+        for job_id in ids:
+            await ended(fleet, job_id)
+        assert ran == [0, 1, 2]
 
 
 async def test_a_worker_paused_before_it_starts_starts_paused(fleet: Fleet) -> None:

@@ -124,7 +124,7 @@ class Lane:
             self._exchanges += 1
         jobs = grant.jobs
         if self._paused and jobs:  # since this claim was sent
-            self._outcomes += map(verdict.returned, jobs)
+            self._outcomes += map(verdict.returned, reversed(jobs))
             jobs = []
         for job in jobs:
             if earlier := self._running.get(job.id):
@@ -320,7 +320,7 @@ class Lane:
         """Return what still runs, unfailed, and end its handlers."""
         if self._running:
             log.info("running jobs go back to the queue", extra={"queue": self.queue, "jobs": len(self._running)})
-        for attempt in list(self._running.values()):
+        for attempt in reversed(list(self._running.values())):  # each goes to the head of its line
             self._running.pop(attempt.job.id, None)
             self._outcomes.append(verdict.returned(attempt.job))
             end(attempt, Ending.WITHDRAWN)
