@@ -66,6 +66,37 @@ class SetDeletionCost:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """Take the Pods of older templates away from their ReplicaSets, which would end busy ones, without ending them."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Make a released Pod the pool's own, so that it goes with it."""
+
+    pod: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePod:
+    """End a released Pod."""
+
+    pod: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class SetBudget:
+    """Let at most so many percent of a pool's workers be evicted at a time."""
+
+    manifest: Manifest | None
+    """None: without a PodDisruptionBudget."""
+    budget: tuple[int, int]
+    """What memory keeps of it: generation of the pool, percent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reclaim:
     """Put the jobs of dead workers back, after making sure that their Pod has ended."""
 
@@ -102,6 +133,10 @@ Action = (
     | Drain
     | Undrain
     | SetDeletionCost
+    | Release
+    | Adopt
+    | RemovePod
+    | SetBudget
     | Reclaim
     | PatchStatus
     | Note

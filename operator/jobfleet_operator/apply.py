@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from jobfleet.inspection import Inspector
@@ -16,6 +17,9 @@ from jobfleet_operator.world import Identity, Key, Manifest
 log = logging.getLogger(__name__)
 
 KIND_OF = {names.JOB_QUEUES: names.JOB_QUEUE, names.WORKER_POOLS: names.WORKER_POOL}
+
+
+BUDGETS = "poddisruptionbudgets"
 
 
 class NotActing(Exception):
@@ -72,8 +76,13 @@ class Applier:
                 log.info("%s: told to go on: %s", address, ", ".join(workers))
             case actions.Reclaim() if redis is not None:
                 await self._reclaim(action, errand, redis)
-            case actions.SetDeletionCost(pod, cost):
-                await self._set_cost(pod, cost)
+            case actions.Release(key):
+                await self._release(key, errand)
+            case actions.SetDeletionCost() | actions.Adopt() | actions.RemovePod():
+                with suppress(NotFound, Conflict):  # it went, or changed: the next round looks again
+                    await self._do_to_pod(action, errand)
+            case actions.SetBudget() if isinstance(memory, PoolMemory):
+                await self._set_budget(action, errand.subject, memory, seconds)
             case actions.PatchStatus(plural, subject, status):
                 await self._patch_status(plural, subject, status, memory, seconds)
             case _:
@@ -124,12 +133,61 @@ class Applier:
         self._cache.feed(Kind.DEPLOYMENTS, body)
         log.info("Deployment %s set to %d replicas", key, replicas)
 
-    async def _set_cost(self, pod: Key, cost: int | None) -> None:
-        try:
-            body = await self._kube.set_deletion_cost(pod, cost)
-        except NotFound:
+    async def _release(self, key: Key, errand: Errand) -> None:
+        """Delete the ReplicaSets of older templates and leave their Pods; in doubt about which is new, none."""
+        seen = await self._kube.get("apps/v1", key, "deployments")
+        newest = (seen["metadata"].get("annotations") or {}).get(names.REVISION_ANNOTATION)
+        if not world.read_deployment(seen).settled or newest is None:
             return
-        self._cache.feed(Kind.PODS, body)
+        found, _ = await self._kube.list("apps/v1", key.namespace, "replicasets", resources.selector(key.name))
+        own = [world.read_replica_set(body) for body in found]
+        own = [one for one in own if one.owner_uid == seen["metadata"]["uid"]]
+        if newest not in {one.revision for one in own}:
+            return
+        for one in own:
+            if one.revision != newest and one.replicas and not one.deleting:
+                with suppress(NotFound):
+                    await self._kube.delete("apps/v1", one.identity, "replicasets", orphan=True)
+                message = f"{one.replicas} workers of the template before finish their jobs and go as new ones come up"
+                await self.tell(actions.Note(errand.kind, errand.subject, "RollingOut", message))
+
+    async def _do_to_pod(
+        self, action: actions.SetDeletionCost | actions.Adopt | actions.RemovePod, errand: Errand
+    ) -> None:
+        match action:
+            case actions.SetDeletionCost(pod, cost):
+                self._cache.feed(Kind.PODS, await self._kube.set_deletion_cost(pod, cost))
+            case actions.Adopt(pod):
+                owner = resources.owner_reference(errand.kind, errand.subject)
+                self._cache.feed(Kind.PODS, await self._kube.adopt(pod, owner))
+            case actions.RemovePod(pod):
+                await self._kube.delete("v1", pod, "pods")
+                log.info("%s is idle and ended: its template is an older one", pod.key)
+
+    async def _set_budget(
+        self, action: actions.SetBudget, pool: Identity, memory: PoolMemory, seconds: Callable[[], float]
+    ) -> None:
+        """Apply or delete the PodDisruptionBudget. The fleet does not wait for it: a failure is mended later."""
+        memory.budget, memory.budget_at = action.budget, seconds()
+        try:
+            await self._budget_as(action.manifest, pool)
+        except KubeError as error:
+            log.warning("the PodDisruptionBudget of %s is not as it should be: %s", pool.key, error)
+
+    async def _budget_as(self, manifest: Manifest | None, pool: Identity) -> None:
+        try:
+            there = await self._kube.get("policy/v1", pool.key, BUDGETS)
+        except NotFound:
+            there = None
+        if there is not None and world.controller_of(there).get("uid") != pool.uid:
+            log.warning(
+                "there is a PodDisruptionBudget %s that is not the WorkerPool's own; it is left alone", pool.key
+            )
+        elif manifest is not None:
+            await self._kube.apply(manifest, BUDGETS)
+        elif there is not None:
+            with suppress(NotFound, Conflict):
+                await self._kube.delete("policy/v1", world.read_identity(there), BUDGETS)
 
     async def _reclaim(self, action: actions.Reclaim, errand: Errand, redis: Inspector) -> None:
         try:

@@ -83,7 +83,7 @@ def plan(fleet: Sequence[Member], *, replicas: int, goal: int, rolling: bool, un
             while any is busy.
         unseen: whether there are workers in Pods that are not in `fleet`. Then none goes: it might be one of them.
     """
-    victims = sorted(fleet, key=_preference)[: max(0, len(fleet) - goal)]
+    victims = sorted(fleet, key=preference)[: max(0, len(fleet) - goal)]
     chosen = {member.pod.name for member in victims}
     leaving = [member for member in victims if member.removable]
     marked = {member.pod.name for member in leaving}
@@ -116,7 +116,7 @@ def _replicas(fleet: Sequence[Member], marked: set[str], *, replicas: int, goal:
     return min(replicas, max(goal, len(fleet) - sure))
 
 
-def _preference(member: Member) -> tuple[bool, bool, int, str]:
+def preference(member: Member) -> tuple[bool, bool, int, str]:
     """Whom to send away first: who never began, who drains already, who holds least; then by name."""
     return bool(member.workers), not member.draining, member.busy, member.pod.name
 

@@ -68,6 +68,11 @@ class PoolMemory:
     """Pods that workers name and the watch does not show, looked up and left alone."""
     mark: tuple[int, str, str] | None = None
     """Generation and connection, and the fingerprint of the Deployment that they make: it is not made each second."""
+    short_since: float | None = None
+    """Since when fewer Pods are ready than the Deployment asks for; None: none is missing."""
+    budget: tuple[int, int] | None = None
+    """Generation of the pool and percent that its PodDisruptionBudget was applied for."""
+    budget_at: float = 0.0
     refusal: str = ""
     """Why the API server refused the Deployment; "" when it did not."""
     said: str = ""

@@ -44,6 +44,9 @@ VICTIM_COST: Final = -1000
 WORKER_CONTAINER: Final = "worker"
 """The container that runs `jobfleet worker`; without one of this name it is the first."""
 
+REVISION_ANNOTATION: Final = "deployment.kubernetes.io/revision"
+"""Kubernetes' own, on a Deployment and on its ReplicaSets: those with its number have its present template."""
+
 QUEUE_NAME_LIMIT: Final = 63
 POOL_NAME_LIMIT: Final = 52
 """A Pod is named `<pool>-<10 characters>-<5 characters>` and has at most 63 characters... less one."""

@@ -127,7 +127,8 @@ def pool_scene(
     if pool.spec is not None and (trouble is None or trouble[0] == "RedisUnreachable"):
         paused = frozenset(queue.name for queue in queues if _paused(look, queue))
         flows = _flows(pool.spec, queues, queue_memories)
-        seen_load = reconcile.load(pool.key.name, snapshots, paused, flows)
+        leaving = frozenset(pod.name for pod in look.cache.pods_of(pool.key) if pod.released or pod.deleting)
+        seen_load = reconcile.load(pool.key.name, snapshots, paused, flows, leaving)
         floor, called = floors.highest(pool.spec.scaling.floors, look.now)
         if floor < 1 and (due := _due_soon(snapshots, paused)):
             floor, called = 1, due

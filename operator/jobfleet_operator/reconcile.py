@@ -12,15 +12,15 @@ from zlib import crc32
 from pydantic import BaseModel
 
 from jobfleet.inspection import QueueAddress, QueueSettings, QueueSnapshot
-from jobfleet_operator import actions, drain, names, report, resources, scaling, status
+from jobfleet_operator import actions, disruption, drain, names, report, resources, rollout, scaling, status
 from jobfleet_operator.actions import Action
 from jobfleet_operator.drain import Seen
 from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory, StatusMemory
 from jobfleet_operator.models import JobQueueSpec, WorkerPoolSpec
 from jobfleet_operator.world import DeploymentView, PodView, PoolResource, QueueResource
 
-SECRET_REFRESH_SECONDS = 300.0
-"""Secrets are not watched; one that somebody changed is mended by applying it this often."""
+REFRESH_SECONDS = 300.0
+"""Secrets and PodDisruptionBudgets are not watched; one that somebody changed is mended by applying it this often."""
 
 
 # --- observe → what scaling needs ------------------------------------------------------------------
@@ -47,19 +47,20 @@ def load(
     snapshots: Mapping[str, QueueSnapshot | None],
     paused: frozenset[str],
     flows: Mapping[str, Flow],
+    leaving: frozenset[str] = frozenset(),
 ) -> scaling.Load | None:
     """The load of a pool over its queues; None when one of them is not known.
 
-    Jobs that workers of another pool run are theirs: this one need not grow for them. The waiting jobs of
-    a paused queue wait for a person.
+    Jobs that workers of another pool run are theirs: this one need not grow for them; nor for those that Pods on
+    their way out (`leaving`, by name) still run. The waiting jobs of a paused queue wait for a person.
     """
     backlog = busy = waiting = oldest = arrivals = finished = busy_ms = 0
     for name, snapshot in snapshots.items():
         if snapshot is None:
             return None
-        theirs = sum(worker.busy for worker in snapshot.workers if worker.pool != pool)
-        backlog += max(0, snapshot.active - theirs)
-        busy += sum(worker.busy for worker in snapshot.workers if worker.pool == pool)
+        ours = [worker.busy for worker in snapshot.workers if worker.pool == pool and worker.name not in leaving]
+        backlog += max(0, snapshot.active - sum(worker.busy for worker in snapshot.workers) + sum(ours))
+        busy += sum(ours)
         flow = flows.get(name, Flow())
         finished += flow.finished
         busy_ms += flow.finished * (flow.service_ms or 0)
@@ -124,7 +125,7 @@ def plan_queue(scene: QueueScene) -> list[Action]:
     queue, memory = scene.facts.queue, scene.memory
     plan: list[Action] = []
     if queue.spec is not None and scene.redis_url is not None:
-        stale = scene.seconds - memory.secret_at >= _secret_refresh(queue.identity.uid)
+        stale = scene.seconds - memory.secret_at >= _refresh(queue.identity.uid)
         if stale or memory.secret_url != scene.redis_url:
             secret = resources.connection_secret(queue, scene.redis_url)
             plan.append(actions.ApplySecret(secret, scene.redis_url))
@@ -136,9 +137,9 @@ def plan_queue(scene: QueueScene) -> list[Action]:
     return plan
 
 
-def _secret_refresh(uid: str) -> float:
-    """Each queue has its own time, so that a thousand Secrets are not applied in the same second."""
-    return SECRET_REFRESH_SECONDS * (1.0 + crc32(uid.encode()) / 2**32)
+def _refresh(uid: str) -> float:
+    """Each queue and pool has its own time, so that a thousand are not applied in the same second."""
+    return REFRESH_SECONDS * (1.0 + crc32(uid.encode()) / 2**32)
 
 
 # --- pools -----------------------------------------------------------------------------------------
@@ -176,6 +177,7 @@ def plan_pool(scene: PoolScene) -> list[Action]:
     if spec is not None and not _taken(scene):
         plan += _reclaims(scene)
         plan += _fleet(scene, spec, goal)
+        plan += _budget(scene, spec)
     plan += _notes(scene, goal)
     trouble = scene.trouble or own_trouble(scene)
     facts = report.PoolFacts(
@@ -189,6 +191,7 @@ def plan_pool(scene: PoolScene) -> list[Action]:
         trouble=trouble,
         decision=scene.memory.decision,
         deployment_generation=scene.memory.generation,
+        disruption_percent=scene.memory.budget[1] if scene.memory.budget else None,
     )
     said = report.pool_status(facts, scene.now)
     plan += _status(said, names.WORKER_POOLS, scene.pool, scene.memory.status, scene)
@@ -206,18 +209,30 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
     plan: list[Action] = []
     replicas = seen.replicas
     if scene.decision is not None and scene.load is not None:
-        fleet = drain.members(scene.pods, scene.workers)
+        members = drain.members(scene.pods, scene.workers)
+        fleet = [member for member in members if not member.pod.released]
+        rolling = _rolling(seen, fleet)
+        if rolling and seen.settled:
+            plan.append(actions.Release(scene.pool.key))
         retreat = drain.plan(
             fleet,
             replicas=seen.replicas,
             # What is only recommended takes no worker away, and gives back those that were to go.
             goal=goal if spec.mode == "Auto" else max(seen.replicas, len(fleet)),
-            rolling=_rolling(seen, scene.pods),
+            rolling=rolling,
             unseen=bool(_unseen(scene) - scene.memory.strangers),
         )
         replicas = retreat.replicas if spec.mode == "Auto" else seen.replicas
-        plan += [actions.Drain(*told) for told in _by_queue(retreat.drain)]
-        plan += [actions.Undrain(*told) for told in _by_queue(retreat.undrain)]
+        succession = rollout.plan(
+            [member for member in members if member.pod.released],
+            fleet,
+            goal=goal if spec.mode == "Auto" else seen.replicas,
+            cramped=_cramped(seen, fleet),
+        )
+        plan += [actions.Adopt(pod.identity) for pod in succession.adopt]
+        plan += [actions.Drain(*told) for told in _by_queue(retreat.drain + succession.drain)]
+        plan += [actions.Undrain(*told) for told in _by_queue(retreat.undrain + succession.undrain)]
+        plan += [actions.RemovePod(pod.identity) for pod in succession.remove]
         plan += [actions.SetDeletionCost(pod.identity.key, names.VICTIM_COST) for pod in retreat.mark]
         plan += [actions.SetDeletionCost(pod.identity.key, None) for pod in retreat.unmark]
     # Pods that start before the Secret is up to date would start with the old connection.
@@ -228,6 +243,30 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
         version = seen.identity.resource_version if replicas < seen.replicas else None
         plan.append(actions.SetReplicas(scene.pool.key, replicas, version))
     return plan
+
+
+def _budget(scene: PoolScene, spec: WorkerPoolSpec) -> list[Action]:
+    """Keep the PodDisruptionBudget as it should be now."""
+    seen, memory = scene.deployment, scene.memory
+    if seen is None:
+        return []
+    if seen.ready >= seen.replicas:
+        memory.short_since = None
+    elif memory.short_since is None:
+        memory.short_since = scene.seconds
+    percent = disruption.percent(
+        spec.disruption_percent,
+        short_seconds=0.0 if memory.short_since is None else scene.seconds - memory.short_since,
+        ill=bool(seen.problem) or any(pod.live and pod.trouble for pod in scene.pods),
+    )
+    wanted, said = (scene.pool.identity.generation, percent), scene.pool.status
+    if memory.budget is None and (said.get("observedGeneration"), said.get("disruptionPercent")) == wanted:
+        memory.budget, memory.budget_at = wanted, scene.seconds  # an earlier operator has done it
+    if memory.budget == wanted and scene.seconds - memory.budget_at < _refresh(scene.pool.identity.uid):
+        return []
+    without = spec.disruption_percent == disruption.EVERYTHING
+    manifest = None if without else resources.disruption_budget(scene.pool, percent)
+    return [actions.SetBudget(manifest, wanted)]
 
 
 def _drifted(scene: PoolScene, spec: WorkerPoolSpec, connection: str, seen: DeploymentView) -> bool:
@@ -259,10 +298,15 @@ def _unseen(scene: PoolScene) -> set[str]:
     }
 
 
-def _rolling(seen: DeploymentView, pods: Sequence[PodView]) -> bool:
-    """Whether Pods of two templates are around, or the Deployment controller has not caught up."""
-    revisions = {pod.revision for pod in pods if pod.live}
+def _rolling(seen: DeploymentView, fleet: Sequence[drain.Member]) -> bool:
+    """Whether the ReplicaSets of two templates have Pods, or the Deployment controller has not caught up."""
+    revisions = {member.pod.revision for member in fleet}
     return len(revisions) > 1 or (seen.existing > 0 and seen.updated < seen.existing)
+
+
+def _cramped(seen: DeploymentView, fleet: Sequence[drain.Member]) -> bool:
+    """Whether new Pods find no room in the cluster, or in the namespace's quota."""
+    return bool(seen.problem) or any(one.pod.trouble and one.pod.trouble[0] == "Unschedulable" for one in fleet)
 
 
 def _taken(scene: PoolScene) -> bool:

@@ -139,6 +139,7 @@ class PoolFacts:
     """Why the pool cannot be scaled, as (reason, sentence)."""
     decision: Manifest | None
     deployment_generation: int | None = None
+    disruption_percent: int | None = None
 
 
 def pool_status(facts: PoolFacts, now: datetime) -> WorkerPoolStatus:
@@ -154,6 +155,7 @@ def pool_status(facts: PoolFacts, now: datetime) -> WorkerPoolStatus:
         reason=facts.why,
         selector=resources.selector(pool.key.name),
         deployment_generation=facts.deployment_generation,
+        disruption_percent=facts.disruption_percent,
         last_decision=LastDecision.model_validate(facts.decision) if facts.decision else None,
         conditions=status.conditions(
             pool.status.get("conditions", []), pool_findings(facts), generation=generation, now=now

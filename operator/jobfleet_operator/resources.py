@@ -110,6 +110,26 @@ def deployment(pool: PoolResource, spec: WorkerPoolSpec, replicas: int, connecte
     return manifest
 
 
+def disruption_budget(pool: PoolResource, percent: int) -> Manifest:
+    """The PodDisruptionBudget of a pool: Kubernetes rounds up, so that one of few workers may always go."""
+    name = pool.key.name
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {
+            "name": name,
+            "namespace": pool.key.namespace,
+            "labels": pool_labels(name),
+            "ownerReferences": [owner_reference(names.WORKER_POOL, pool.identity)],
+        },
+        "spec": {
+            "selector": {"matchLabels": selector_labels(name)},
+            "maxUnavailable": f"{percent}%",
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+
+
 def mark(pool: PoolResource, spec: WorkerPoolSpec, connected: str) -> str:
     """The fingerprint that the Deployment of a pool should carry, whatever its replicas."""
     found: str = deployment(pool, spec, 0, connected)["metadata"]["annotations"][names.APPLIED_ANNOTATION]

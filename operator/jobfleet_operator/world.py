@@ -94,6 +94,18 @@ class DeploymentView:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaSetView:
+    """The Pods of one template of a Deployment."""
+
+    identity: Identity
+    owner_uid: str
+    revision: str
+    """Number of its template; the Deployment carries the newest."""
+    replicas: int
+    deleting: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PodView:
     """A worker Pod."""
 
@@ -106,6 +118,8 @@ class PodView:
     deleting: bool
     revision: str
     """The template that it was made from (pod-template-hash)."""
+    owner: str
+    """Kind of its controller, "" without one."""
     deletion_cost: int | None
     trouble: tuple[str, str] | None = field(default=None)
     """Why it cannot start or stay up, as (reason, sentence)."""
@@ -122,8 +136,13 @@ class PodView:
 
     @property
     def live(self) -> bool:
-        """Whether its ReplicaSet counts it."""
+        """Whether it runs, or will, and was not told to end."""
         return not self.deleting and not self.ended
+
+    @property
+    def released(self) -> bool:
+        """Whether no ReplicaSet counts it any more: a roll-out took it away from its own, and it finishes its jobs."""
+        return bool(self.revision) and self.owner != "ReplicaSet"
 
 
 def read_identity(body: Manifest) -> Identity:
@@ -166,7 +185,6 @@ def read_pool(body: Manifest) -> PoolResource:
 def read_deployment(body: Manifest) -> DeploymentView:
     """A Deployment from its manifest."""
     meta, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
-    owners = [owner["uid"] for owner in meta.get("ownerReferences") or [] if owner.get("controller")]
     failures = [
         condition.get("message", "")
         for condition in status.get("conditions") or []
@@ -174,7 +192,7 @@ def read_deployment(body: Manifest) -> DeploymentView:
     ]
     return DeploymentView(
         identity=read_identity(body),
-        owner_uid=owners[0] if owners else "",
+        owner_uid=controller_of(body).get("uid", ""),
         labels=meta.get("labels") or {},
         applied=(meta.get("annotations") or {}).get(names.APPLIED_ANNOTATION, ""),
         replicas=spec.get("replicas", 1),
@@ -184,6 +202,23 @@ def read_deployment(body: Manifest) -> DeploymentView:
         settled=status.get("observedGeneration", 0) >= meta.get("generation", 0),
         problem=failures[0] if failures else "",
     )
+
+
+def read_replica_set(body: Manifest) -> ReplicaSetView:
+    """A ReplicaSet from its manifest."""
+    meta = body["metadata"]
+    return ReplicaSetView(
+        identity=read_identity(body),
+        owner_uid=controller_of(body).get("uid", ""),
+        revision=(meta.get("annotations") or {}).get(names.REVISION_ANNOTATION, ""),
+        replicas=(body.get("spec") or {}).get("replicas", 0),
+        deleting=bool(meta.get("deletionTimestamp")),
+    )
+
+
+def controller_of(body: Manifest) -> Manifest:
+    """The owner reference of an object's controller, {} without one."""
+    return next((owner for owner in body["metadata"].get("ownerReferences") or [] if owner.get("controller")), {})
 
 
 def read_pod(body: Manifest) -> PodView:
@@ -200,6 +235,7 @@ def read_pod(body: Manifest) -> PodView:
         assigned=bool(spec.get("nodeName")),
         deleting=bool(meta.get("deletionTimestamp")),
         revision=labels.get("pod-template-hash", ""),
+        owner=controller_of(body).get("kind", ""),
         deletion_cost=int(cost) if cost and cost.lstrip("-").isdigit() else None,
         trouble=_trouble(status, conditions),
     )

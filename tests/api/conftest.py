@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from api.stage import Process, Shop, start_operator
+from api.stage import Node, Process, Shop, look, start_operator
 from fixtures.api_server import Kubectl
 from jobfleet.inspection import Inspector
 
@@ -58,3 +60,21 @@ def operators(shop: Shop, api_server: Path, redis_url: str, tmp_path: Path) -> I
     yield begin
     for process in started:
         process.end()
+
+
+@pytest.fixture
+async def node(shop: Shop, inspector: Inspector, tmp_path: Path) -> AsyncIterator[Node]:
+    """A node that runs the shop's Pods and notes which were ended while they held a job."""
+    node = Node(shop, tmp_path, f"node-{shop.namespace}")
+    node.join()
+
+    async def busy(pod: str) -> bool:
+        workers = (await look(inspector, shop)).workers
+        return any(worker.busy for worker in workers if worker.name == pod)
+
+    playing = asyncio.create_task(node.run(busy))
+    yield node
+    playing.cancel()
+    with suppress(asyncio.CancelledError):
+        await playing
+    node.leave()

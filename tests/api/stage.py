@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import yaml
 from cluster_tool import ports
 from fixtures.api_server import Kubectl
 from jobfleet import Fleet, JobOptions
+from jobfleet.inspection import Inspector, QueueAddress, QueueSnapshot
 
 APP = Path(__file__).parent / "app"
 """Folder of the module that the worker processes import."""
@@ -170,6 +171,8 @@ class Node:
     folder: Path
     name: str
     workers: dict[str, Process] = field(default_factory=dict)
+    broken: bool = False
+    """Whether Pods that come now never start."""
     interrupted: list[str] = field(default_factory=list)
     """Pods that were told to end while their worker held a job, as the test's own probe says."""
 
@@ -203,7 +206,7 @@ class Node:
             await asyncio.to_thread(
                 self.shop.kubectl, "delete", "pod", name, "--force", "--grace-period=0", "--ignore-not-found"
             )
-        elif name not in self.workers:
+        elif name not in self.workers and not self.broken:
             self.workers[name] = start(name, WORKER, self.folder, self._env(pod))
             await asyncio.to_thread(self.report, name, "Running")
 
@@ -254,6 +257,19 @@ async def enqueue(shop: Shop, redis_url: str, jobs: int, seconds: float = 0.0, d
         await fleet.send("photos", [("nap", {"seconds": seconds}, JobOptions(attempts=1, delay=delay))] * jobs)
     finally:
         await fleet.close()
+
+
+async def look(inspector: Inspector, shop: Shop) -> QueueSnapshot:
+    place = QueueAddress(shop.namespace, "photos")
+    return (await inspector.snapshots([place]))[place]
+
+
+async def snapshots(inspector: Inspector, shop: Shop, seconds: float) -> AsyncIterator[QueueSnapshot]:
+    """Looks at the queue again and again, for so long at most."""
+    async with asyncio.timeout(seconds):
+        while True:
+            yield await look(inspector, shop)
+            await asyncio.sleep(0.05)
 
 
 def ready(shop: Shop) -> str:

@@ -5,46 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from pathlib import Path
-
-import pytest
 
 from api.conftest import Operators
-from api.stage import QUICK, Node, Shop, enqueue, pool_manifest, queue_manifest, until
-from jobfleet.inspection import Inspector, QueueAddress, QueueSnapshot
-
-
-@pytest.fixture
-async def node(shop: Shop, inspector: Inspector, tmp_path: Path) -> AsyncIterator[Node]:
-    """A node that runs the shop's Pods and notes which were ended while they held a job."""
-    node = Node(shop, tmp_path, f"node-{shop.namespace}")
-    node.join()
-
-    async def busy(pod: str) -> bool:
-        workers = (await look(inspector, shop)).workers
-        return any(worker.busy for worker in workers if worker.name == pod)
-
-    playing = asyncio.create_task(node.run(busy))
-    yield node
-    playing.cancel()
-    with suppress(asyncio.CancelledError):
-        await playing
-    node.leave()
-
-
-async def look(inspector: Inspector, shop: Shop) -> QueueSnapshot:
-    place = QueueAddress(shop.namespace, "photos")
-    return (await inspector.snapshots([place]))[place]
-
-
-async def snapshots(inspector: Inspector, shop: Shop, seconds: float) -> AsyncIterator[QueueSnapshot]:
-    """Looks at the queue again and again, for so long at most."""
-    async with asyncio.timeout(seconds):
-        while True:
-            yield await look(inspector, shop)
-            await asyncio.sleep(0.05)
+from api.stage import QUICK, Node, Shop, enqueue, pool_manifest, queue_manifest, snapshots, until
+from jobfleet.inspection import Inspector
 
 
 async def test_no_running_job_is_interrupted_while_the_pool_shrinks(

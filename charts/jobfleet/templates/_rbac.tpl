@@ -16,10 +16,19 @@ not known beforehand, so RBAC cannot name them.
 - apiGroups: [apps]
   resources: [deployments/scale]
   verbs: [get, patch]
-# patch: only the annotation controller.kubernetes.io/pod-deletion-cost.
+# A roll-out: the ReplicaSet of the older template goes, its Pods stay until they have done their jobs.
+- apiGroups: [apps]
+  resources: [replicasets]
+  verbs: [list, delete]
+# patch: the annotation controller.kubernetes.io/pod-deletion-cost, and the owner of a Pod that lost its ReplicaSet.
+# delete: such a Pod, when it is idle.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch, patch, delete]
+# At most so many workers are evicted at a time.
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, create, patch, delete]
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create, patch]

@@ -179,6 +179,19 @@ class Kube:
         query = {"fieldManager": names.FIELD_MANAGER}
         return await self.call("PATCH", path, query=query, body=body, content_type=MERGE, urgency=urgency)
 
+    async def adopt(self, pod: Identity, owner: Manifest) -> Manifest:
+        """Give a Pod that has no owner one. Raises Conflict when it has changed since it was seen."""
+        body = {"metadata": {"resourceVersion": pod.resource_version, "ownerReferences": [owner]}}
+        return await self._merge(namespaced("v1", pod.key.namespace, "pods", pod.key.name), body, Urgency.UPKEEP)
+
+    async def delete(self, group_version: str, subject: Identity, plural: str, *, orphan: bool = False) -> None:
+        """Delete this very object; with `orphan` what it owns stays, without an owner. Raises NotFound and Conflict."""
+        body: Manifest = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": subject.uid}}
+        if orphan:
+            body["propagationPolicy"] = "Orphan"
+        path = namespaced(group_version, subject.key.namespace, plural, subject.key.name)
+        await self.call("DELETE", path, query={"fieldManager": names.FIELD_MANAGER}, body=body, urgency=Urgency.SCALING)
+
     async def create(self, manifest: Manifest, plural: str, urgency: Urgency = Urgency.UPKEEP) -> Manifest:
         """Create an object. Raises Conflict when it is there already."""
         path = namespaced(manifest["apiVersion"], manifest["metadata"]["namespace"], plural)

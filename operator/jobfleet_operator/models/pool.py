@@ -86,6 +86,15 @@ class WorkerPoolSpec(Part):
             remedy="a time in seconds; jobs that run longer go back to the queue, and another worker runs them"
         ),
     )
+    disruption_percent: int = Field(
+        default=25,
+        ge=1,
+        le=100,
+        description="So many of the workers, in percent and rounded up, may be evicted at the same time when nodes are "
+        "drained; a PodDisruptionBudget holds it. It lets everything go while workers cannot start, so that no node "
+        "drain waits for ever. 100: no PodDisruptionBudget, for instance because you have one of your own.",
+        json_schema_extra=remark(remedy="a share in percent; 100 is without a PodDisruptionBudget"),
+    )
     mode: Literal["Auto", "Recommend"] = Field(
         default="Auto",
         description="Auto: the pool is brought to the size that is decided. Recommend: the size is decided and told "
@@ -138,6 +147,9 @@ class WorkerPoolStatus(Part):
         default=None,
         description="metadata.generation of the Deployment as the operator left it; "
         "a higher one there means that somebody else changed it.",
+    )
+    disruption_percent: int | None = Field(
+        default=None, description="Share of the workers that may be evicted at a time at present, in percent."
     )
     last_decision: LastDecision | None = Field(
         default=None, description="The last change of the wanted size, with its inputs."

@@ -30,8 +30,9 @@ def pod_body(
     labels = {"jobfleet.dev/pool": "photos", "pod-template-hash": "r1"}
     annotations = {} if cost is None else {"controller.kubernetes.io/pod-deletion-cost": str(cost)}
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
+    owner = {"kind": "ReplicaSet", "name": "photos-r1", "uid": "uid-r1", "controller": True}
     return {
-        "metadata": meta(name, labels=labels, annotations=annotations),
+        "metadata": meta(name, labels=labels, annotations=annotations, ownerReferences=[owner]),
         "spec": {"nodeName": node} if node else {},
         "status": {"phase": "Running" if ready else "Pending", "conditions": conditions} | status,
     }

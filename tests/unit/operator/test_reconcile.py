@@ -20,7 +20,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def scene(*, size: int = 0, before: int | None = None, **more: Any) -> PoolScene:
     """A pool at rest: decided size, Deployment of that size as the operator left it, status written."""
     decision = scaling.Decision(size, size, ("because",), scaling.History())
-    memory = PoolMemory(goal=size, generation=3)
+    memory = PoolMemory(goal=size, generation=3, budget=(1, 25), budget_at=100.0)
     fields: dict[str, Any] = {
         "pool": pool(), "deployment": deployment(size), "pods": [pod(f"p{i}") for i in range(size)],
         "workers": {}, "goal_before": size if before is None else before, "decision": decision,
@@ -67,7 +67,7 @@ def test_shrinking_is_bound_to_the_version_that_was_seen() -> None:
 
 def test_a_deployment_that_somebody_edited_is_applied_again() -> None:
     at_rest = scene(size=1)
-    edited = replace(at_rest, memory=PoolMemory(goal=1, generation=2))
+    edited = replace(at_rest, memory=PoolMemory(goal=1, generation=2, budget=(1, 25), budget_at=100.0))
     assert kinds(plan_pool(edited)) == ["ApplyDeployment"]
     seen = deployment(1)
     assert kinds(plan_pool(replace(at_rest, deployment=replace(seen, labels={})))) == ["ApplyDeployment"]
@@ -239,3 +239,59 @@ def test_a_recommending_pool_starts_at_its_minimum() -> None:
     )
     assert isinstance(apply, actions.ApplyDeployment)
     assert apply.manifest["spec"]["replicas"] == 1
+
+
+def budgets(subject: PoolScene) -> list[actions.SetBudget]:
+    return [action for action in plan_pool(subject) if isinstance(action, actions.SetBudget)]
+
+
+def test_a_pool_gets_a_disruption_budget_once_and_again_when_it_changes() -> None:
+    fresh = scene(size=4, memory=PoolMemory(goal=4, generation=3))
+    (first,) = budgets(fresh)
+    assert first.manifest is not None
+    assert first.manifest["spec"]["maxUnavailable"] == "25%"
+    assert budgets(scene(size=4)) == []
+    known = replace(fresh, pool=replace(fresh.pool, status={"observedGeneration": 1, "disruptionPercent": 25}))
+    assert budgets(known) == [], "an earlier operator's is not applied again"
+    assert budgets(replace(known, seconds=known.seconds + 601.0)), "but now and then, because it is not watched"
+
+
+def test_the_budget_lets_everything_go_while_pods_cannot_start() -> None:
+    stuck = [pod("p0"), pod("p1", node="", ready=False, conditions=[
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}])]  # fmt: skip
+    (relaxed,) = budgets(scene(size=2, pods=stuck))
+    assert relaxed.manifest is not None
+    assert relaxed.manifest["spec"]["maxUnavailable"] == "100%"
+
+
+def test_the_budget_lets_everything_go_when_a_pod_is_not_ready_for_long() -> None:
+    short = scene(size=2, deployment=replace(deployment(2), ready=1))
+    assert budgets(short) == []
+    assert budgets(replace(short, seconds=short.seconds + 50.0)) == []
+    (relaxed,) = budgets(replace(short, seconds=short.seconds + 61.0))
+    assert relaxed.budget == (1, 100)
+
+
+def test_without_a_budget_an_earlier_one_is_taken_away() -> None:
+    subject = pool(disruptionPercent=100)
+    assert subject.spec is not None
+    applied = resources.deployment(subject, subject.spec, 1, CONNECTION)["metadata"]["annotations"]
+    seen = replace(deployment(1), applied=applied["jobfleet.dev/applied"])
+    (gone,) = budgets(scene(size=1, pool=subject, deployment=seen))
+    assert gone.manifest is None
+
+
+def test_a_roll_out_releases_the_old_pods_once_the_deployment_controller_has_caught_up() -> None:
+    two = [pod("p0"), replace(pod("p1"), revision="r2")]
+    rolling = scene(size=2, pods=two)
+    assert actions.Release(pool().key) in plan_pool(rolling)
+    early = replace(rolling, deployment=replace(deployment(2), settled=False))
+    assert actions.Release(pool().key) not in plan_pool(early)
+    released = [replace(pod("p0"), owner="WorkerPool"), replace(pod("p1"), revision="r2")]
+    after = scene(size=1, pods=released, workers={name: [(PHOTOS, worker(name))] for name in ("p0", "p1")})
+    assert kinds(plan_pool(after)) == ["Drain"], "the old one goes as the new one is up; the replicas stay"
+
+
+def test_jobs_of_pods_on_their_way_out_need_no_new_workers() -> None:
+    seen = {"photos": snapshot(worker("a", busy=2), worker("b", busy=1), waiting=5, active=3)}
+    assert reconcile.load("photos", seen, frozenset(), {}, frozenset({"a"})) == scaling.Load(6, 1, waiting=5)

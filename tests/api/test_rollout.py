@@ -1,0 +1,80 @@
+"""A changed template: new workers beside the old ones, which finish their jobs, with real worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from api.conftest import Operators
+from api.stage import QUICK, Node, Shop, enqueue, pool_manifest, queue_manifest, snapshots, until
+from jobfleet.inspection import Inspector
+
+
+def old_and_new(shop: Shop, before: set[str]) -> tuple[set[str], set[str]]:
+    """Names of the Pods that are not on their way out: those of before, and the others."""
+    there = {pod["metadata"]["name"] for pod in shop.items("pods") if not pod["metadata"].get("deletionTimestamp")}
+    return there & before, there - before
+
+
+def versioned(version: str, **spec: Any) -> dict[str, Any]:
+    pool = pool_manifest(drainSeconds=1, concurrency=1, scaling=QUICK | {"backlogPerWorker": 1}, **spec)
+    pool["spec"]["template"]["metadata"] = {"annotations": {"example.com/version": version}}
+    return pool
+
+
+async def test_old_workers_finish_their_jobs_however_long_while_new_ones_take_over(
+    shop: Shop, operators: Operators, node: Node, redis_url: str, inspector: Inspector
+) -> None:
+    operators()
+    shop.apply(queue_manifest(), versioned("1", minReplicas=3, maxReplicas=3))
+    await until("three workers are there", lambda: len(node.workers) == 3)
+    await enqueue(shop, redis_url, 2, seconds=12.0)
+    async for snapshot in snapshots(inspector, shop, 30.0):
+        if snapshot.active == 2:
+            break
+    before = set(node.workers)
+    shop.apply(versioned("2", minReplicas=3, maxReplicas=3))
+    await until("three new ones are there", lambda: len(old_and_new(shop, before)[1]) == 3)
+    await until("the idle old one goes", lambda: len(old_and_new(shop, before)[0]) == 2)
+    owners = {
+        owner["kind"]
+        for pod in shop.items("pods")
+        if pod["metadata"]["name"] in before
+        for owner in pod["metadata"].get("ownerReferences", [])
+    }
+    assert owners == {"WorkerPool"}, "they go with their pool"
+    await enqueue(shop, redis_url, 3)
+    async for snapshot in snapshots(inspector, shop, 30.0):
+        if snapshot.completed_total == 3:
+            break
+    assert snapshot.active == 2, "new jobs went to the new workers, the old ones are at their old ones"
+    assert len(await asyncio.to_thread(lambda: old_and_new(shop, before)[0])) == 2
+    async for snapshot in snapshots(inspector, shop, 60.0):
+        if snapshot.completed_total + snapshot.failed_total == 5:
+            break
+    assert (snapshot.completed_total, snapshot.failed_total, snapshot.reclaimed_total) == (5, 0, 0)
+    await until("the old ones have gone", lambda: old_and_new(shop, before)[0] == set())
+    assert len(old_and_new(shop, before)[1]) == 3
+    assert node.interrupted == []
+    assert shop.events("RollingOut") == [
+        "3 workers of the template before finish their jobs and go as new ones come up"
+    ]
+
+
+async def test_a_template_whose_pods_never_start_takes_no_worker_away(
+    shop: Shop, operators: Operators, node: Node, redis_url: str, inspector: Inspector
+) -> None:
+    operators()
+    shop.apply(queue_manifest(), versioned("1", minReplicas=2, maxReplicas=2))
+    await until("two workers are there", lambda: len(node.workers) == 2)
+    before = set(node.workers)
+    node.broken = True
+    shop.apply(versioned("2", minReplicas=2, maxReplicas=2))
+    await until("new Pods are there", lambda: len(old_and_new(shop, before)[1]) == 2)
+    await enqueue(shop, redis_url, 4, seconds=0.5)
+    async for snapshot in snapshots(inspector, shop, 30.0):
+        if snapshot.completed_total == 4:
+            break
+    assert old_and_new(shop, before)[0] == before
+    shop.kubectl("delete", "workerpool", "photos")
+    await until("they go with their pool", lambda: old_and_new(shop, before)[0] == set())
