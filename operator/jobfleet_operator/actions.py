@@ -103,6 +103,8 @@ class Reclaim:
     address: QueueAddress
     pod: Key
     workers: Sequence[str]
+    restarted: bool = False
+    """Whether the Pod lives on and they ended with an earlier run of its container, which nothing can undo."""
 
 
 @dataclass(frozen=True, slots=True)

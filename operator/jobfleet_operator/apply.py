@@ -190,17 +190,30 @@ class Applier:
                 await self._kube.delete("policy/v1", world.read_identity(there), BUDGETS)
 
     async def _reclaim(self, action: actions.Reclaim, errand: Errand, redis: Inspector) -> None:
-        try:
-            body = await self._kube.get("v1", action.pod, "pods")
-            if not world.read_pod(body).ended:
-                self._meet(action.pod, body, errand)
-                return
-        except NotFound:
-            pass
+        if not action.restarted and await self._runs(action.pod, errand):
+            return
         jobs = await redis.reclaim(action.address, action.workers)
+        if action.restarted and isinstance(errand.memory, PoolMemory):
+            errand.memory.mourned.extend(action.workers)
         if jobs:
-            message = f"{jobs} jobs of the ended Pod {action.pod.name} are back in queue {action.address.queue}"
+            whose = (
+                f"a container of Pod {action.pod.name} that ended"
+                if action.restarted
+                else f"the ended Pod {action.pod.name}"
+            )
+            message = f"{jobs} jobs of {whose} are back in queue {action.address.queue}"
             await self.tell(actions.Note(errand.kind, errand.subject, "Reclaimed", message))
+
+    async def _runs(self, pod: Key, errand: Errand) -> bool:
+        """Whether a Pod has not ended after all."""
+        try:
+            body = await self._kube.get("v1", pod, "pods")
+        except NotFound:
+            return False
+        if world.read_pod(body).ended:
+            return False
+        self._meet(pod, body, errand)
+        return True
 
     def _meet(self, pod: Key, body: Manifest, errand: Errand) -> None:
         """A Pod runs that the watch does not show: it is late, or somebody took the Pod's labels away."""

@@ -9,15 +9,15 @@ SHORT_SECONDS = 60.0
 EVERYTHING = 100
 
 
-def percent(wanted: int, *, short_seconds: float, ill: bool) -> int:
+def percent(wanted: int, *, short_seconds: float, cramped: bool) -> int:
     """The share of the workers that may be evicted at a time now, in percent.
 
     Args:
         wanted: what the pool's spec says.
         short_seconds: for how long fewer Pods than asked for have been ready; 0: none is missing.
-        ill: whether Pods cannot start or stay up.
+        cramped: whether Pods find no room; those that are evicted would not come back before others go.
 
-    >>> percent(25, short_seconds=0, ill=False), percent(25, short_seconds=90, ill=False)
+    >>> percent(25, short_seconds=0, cramped=False), percent(25, short_seconds=90, cramped=False)
     (25, 100)
     """
-    return EVERYTHING if ill or short_seconds > SHORT_SECONDS else wanted
+    return EVERYTHING if cramped or short_seconds > SHORT_SECONDS else wanted

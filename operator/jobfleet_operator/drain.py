@@ -13,12 +13,18 @@ ready before ready, lower deletion cost before higher; what comes after that is 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from jobfleet.inspection import QueueAddress, QueueSnapshot, WorkerView
+from jobfleet.inspection import DRAIN_MS, QueueAddress, QueueSnapshot, WorkerView
 from jobfleet_operator import names
 from jobfleet_operator.world import PodView
 
 Seen = tuple[QueueAddress, WorkerView]
 """A worker as one of its queues sees it; a worker of two queues is seen twice."""
+
+
+RENEW_MS = DRAIN_MS // 2
+"""A worker that drains for less than this is told again."""
+CERTAIN_MS = 15_000
+"""Who looks and then acts is through by then, or does not act any more: a leader's last call ends sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +41,13 @@ class Member:
 
     @property
     def draining(self) -> bool:
-        """Whether it takes no more jobs."""
-        return bool(self.workers) and all(worker.draining for _, worker in self.workers)
+        """Whether it takes no more jobs, for longer than anybody takes who acts on this."""
+        return bool(self.workers) and all(worker.drain_ms > CERTAIN_MS for _, worker in self.workers)
+
+    @property
+    def to_be_told(self) -> bool:
+        """Whether it must be told to drain, or told again so that it goes on to do so."""
+        return any(worker.drain_ms < RENEW_MS for _, worker in self.workers)
 
     @property
     def removable(self) -> bool:
@@ -91,7 +102,7 @@ def plan(fleet: Sequence[Member], *, replicas: int, goal: int, rolling: bool, un
         replicas=max(goal, replicas)
         if unseen
         else _replicas(fleet, marked, replicas=replicas, goal=goal, rolling=rolling),
-        drain=tuple(member for member in victims if member.workers and not member.draining),
+        drain=tuple(member for member in victims if member.to_be_told),
         undrain=tuple(
             member
             for member in fleet

@@ -66,6 +66,8 @@ class PoolMemory:
     """Generation of the Deployment after the operator's last write to it."""
     strangers: set[str] = field(default_factory=set)
     """Pods that workers name and the watch does not show, looked up and left alone."""
+    mourned: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
+    """Workers taken for dead because their container ended: once each, in case a node's clock was set back."""
     mark: tuple[int, str, str] | None = None
     """Generation and connection, and the fingerprint of the Deployment that they make: it is not made each second."""
     short_since: float | None = None

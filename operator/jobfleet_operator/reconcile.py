@@ -4,7 +4,7 @@ Level-based: the plan follows from the whole scene, never from the event that wo
 that it can be made again at any time and a missed event costs nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zlib import crc32
@@ -227,7 +227,7 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
             [member for member in members if member.pod.released],
             fleet,
             goal=goal if spec.mode == "Auto" else seen.replicas,
-            cramped=_cramped(seen, fleet),
+            cramped=_cramped(seen, scene.pods),
         )
         plan += [actions.Adopt(pod.identity) for pod in succession.adopt]
         plan += [actions.Drain(*told) for told in _by_queue(retreat.drain + succession.drain)]
@@ -257,7 +257,7 @@ def _budget(scene: PoolScene, spec: WorkerPoolSpec) -> list[Action]:
     percent = disruption.percent(
         spec.disruption_percent,
         short_seconds=0.0 if memory.short_since is None else scene.seconds - memory.short_since,
-        ill=bool(seen.problem) or any(pod.live and pod.trouble for pod in scene.pods),
+        cramped=_cramped(seen, scene.pods),
     )
     wanted, said = (scene.pool.identity.generation, percent), scene.pool.status
     if memory.budget is None and (said.get("observedGeneration"), said.get("disruptionPercent")) == wanted:
@@ -304,9 +304,9 @@ def _rolling(seen: DeploymentView, fleet: Sequence[drain.Member]) -> bool:
     return len(revisions) > 1 or (seen.existing > 0 and seen.updated < seen.existing)
 
 
-def _cramped(seen: DeploymentView, fleet: Sequence[drain.Member]) -> bool:
+def _cramped(seen: DeploymentView, pods: Sequence[PodView]) -> bool:
     """Whether new Pods find no room in the cluster, or in the namespace's quota."""
-    return bool(seen.problem) or any(one.pod.trouble and one.pod.trouble[0] == "Unschedulable" for one in fleet)
+    return bool(seen.problem) or any(pod.live and pod.trouble and pod.trouble[0] == "Unschedulable" for pod in pods)
 
 
 def _taken(scene: PoolScene) -> bool:
@@ -329,26 +329,34 @@ def own_trouble(scene: PoolScene) -> tuple[str, str] | None:
 
 def _by_queue(fleet: Sequence[drain.Member]) -> list[tuple[QueueAddress, tuple[str, ...]]]:
     """Worker ids by queue: a worker of two queues must be told in both."""
+    return _told([seen for member in fleet for seen in member.workers])
+
+
+def _told(workers: Iterable[Seen]) -> list[tuple[QueueAddress, tuple[str, ...]]]:
     told: dict[QueueAddress, list[str]] = {}
-    for member in fleet:
-        for address, worker in member.workers:
-            told.setdefault(address, []).append(worker.id)
+    for address, worker in workers:
+        told.setdefault(address, []).append(worker.id)
     return [(address, tuple(ids)) for address, ids in told.items()]
 
 
 def _reclaims(scene: PoolScene) -> list[Action]:
-    """Workers whose Pod has ended or is gone; whoever carries it out looks again first."""
+    """Workers whose Pod has ended or is gone (whoever carries it out looks again first), or whose container has."""
     known = {pod.name: pod for pod in scene.pods}
     plan: list[Action] = []
     for name, seen in scene.workers.items():
         pod = known.get(name)
-        if (pod is None and scene.pods_complete) or (pod is not None and pod.ended):
-            key = scene.pool.key._replace(name=name)
-            by_queue: dict[QueueAddress, list[str]] = {}
-            for address, worker in seen:
-                by_queue.setdefault(address, []).append(worker.id)
-            plan += [actions.Reclaim(address, key, tuple(ids)) for address, ids in by_queue.items()]
+        over = pod.ended if pod is not None else scene.pods_complete
+        dead = seen if over else [one for one in seen if pod is not None and _ended_before(pod, one, scene.memory)]
+        key = scene.pool.key._replace(name=name)
+        plan += [actions.Reclaim(address, key, ids, restarted=not over) for address, ids in _told(dead)]
     return plan
+
+
+def _ended_before(pod: PodView, seen: Seen, memory: PoolMemory) -> bool:
+    """Whether a worker started before its container ended last, by the one clock of their node."""
+    _, worker = seen
+    ended = pod.worker_ended_ms
+    return ended is not None and 0 < worker.started_ms < ended and worker.id not in memory.mourned
 
 
 def _notes(scene: PoolScene, goal: int) -> list[Action]:

@@ -42,7 +42,7 @@ def plan(old: Sequence[Member], new: Sequence[Member], *, goal: int, cramped: bo
     surplus = max(len(old) - max(0, goal - up), 1 if cramped else 0)
     leaving = sorted(old, key=preference)[:surplus]
     return Succession(
-        drain=tuple(member for member in leaving if member.workers and not member.draining),
+        drain=tuple(member for member in leaving if member.to_be_told),
         undrain=tuple(
             member for member in old if member not in leaving and any(worker.draining for _, worker in member.workers)
         ),

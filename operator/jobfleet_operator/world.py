@@ -5,6 +5,7 @@ kept, except for the Pod template that a pool's Deployment is built from.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -123,6 +124,8 @@ class PodView:
     deletion_cost: int | None
     trouble: tuple[str, str] | None = field(default=None)
     """Why it cannot start or stay up, as (reason, sentence)."""
+    worker_ended_ms: int | None = None
+    """When the worker's container ended last, Unix ms by the clock of its node; perhaps it was started again."""
 
     @property
     def name(self) -> str:
@@ -238,6 +241,7 @@ def read_pod(body: Manifest) -> PodView:
         owner=controller_of(body).get("kind", ""),
         deletion_cost=int(cost) if cost and cost.lstrip("-").isdigit() else None,
         trouble=_trouble(status, conditions),
+        worker_ended_ms=_worker_ended_ms(spec, status),
     )
 
 
@@ -249,11 +253,35 @@ def _trouble(status: Manifest, conditions: dict[str, Manifest]) -> tuple[str, st
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return "Unschedulable", scheduled.get("message", "no node has room for it")
     for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        reason = waiting.get("reason", "")
-        if reason in _HARMLESS_WAITS:
-            continue
-        ended = (container.get("lastState") or {}).get("terminated") or {}
-        why = f"; it ended with {ended.get('reason', 'Error')} ({ended.get('exitCode')})" if ended else ""
-        return reason, waiting.get("message", f"container {container['name']} waits") + why
+        found = _trouble_of(container)
+        if found is not None:
+            return found
+    return None
+
+
+def _trouble_of(container: Manifest) -> tuple[str, str] | None:
+    """Why a container does not run: it waits, it has ended, or it was started again and is not ready yet."""
+    state = container.get("state") or {}
+    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
+    why = f"it ended with {ended.get('reason') or 'Error'} ({ended.get('exitCode')})" if ended else ""
+    waiting = state.get("waiting") or {}
+    if waiting.get("reason", "") not in _HARMLESS_WAITS:
+        message = waiting.get("message") or f"container {container['name']} waits"
+        return waiting["reason"], "; ".join(part for part in (message, why) if part)
+    if not ended.get("exitCode") or container.get("ready"):
+        return None
+    times = container.get("restartCount") or 0
+    again = f", started again {times} times" if times else ""
+    return ended.get("reason") or "Error", f"container {container['name']}: {why}{again}"
+
+
+def _worker_ended_ms(spec: Manifest, status: Manifest) -> int | None:
+    """When the container that runs the worker ended last."""
+    called = [one.get("name") for one in spec.get("containers") or []]
+    name = names.WORKER_CONTAINER if names.WORKER_CONTAINER in called else next(iter(called), None)
+    for container in status.get("containerStatuses") or []:
+        if container["name"] == name:
+            states = (container.get("state") or {}, container.get("lastState") or {})
+            ends = [state["terminated"].get("finishedAt") for state in states if state.get("terminated")]
+            return next((round(datetime.fromisoformat(end).timestamp() * 1000) for end in ends if end), None)
     return None

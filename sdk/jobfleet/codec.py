@@ -71,6 +71,7 @@ class WorkerInfo(msgspec.Struct, array_like=True, frozen=True):
     name: str
     pool: str
     slots: int
+    started_ms: int = 0
 
 
 def _foreign(value: Any) -> Any:
@@ -225,9 +226,9 @@ def pack_group(weight: float, max_active: int, rate: int, rate_ms: int) -> bytes
     return _encoder.encode({name: value for name, value in values.items() if value})
 
 
-def pack_info(name: str, pool: str, slots: int) -> bytes:
-    """What a worker says of itself."""
-    return _encoder.encode(WorkerInfo(name, pool, slots))
+def pack_info(name: str, pool: str, slots: int, started_ms: int = 0) -> bytes:
+    """What a worker says of itself; ``started_ms``: when its process started, by its own clock, Unix ms."""
+    return _encoder.encode(WorkerInfo(name, pool, slots, started_ms))
 
 
 def unpack_info(raw: bytes) -> WorkerInfo:

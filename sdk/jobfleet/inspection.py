@@ -20,9 +20,11 @@ from jobfleet.errors import InspectionError, JobfleetError
 from jobfleet.keys import WAKE_CHANNEL
 from jobfleet.scripts import looking, processing, steering
 from jobfleet.scripts.looking import WorkerView
+from jobfleet.scripts.steering import DRAIN_MS
 from jobfleet.settings import QueueSettings
 
 __all__ = [
+    "DRAIN_MS",
     "HEALTH_PORT",
     "WORKER_NAME_VARIABLE",
     "InspectionError",
@@ -154,7 +156,10 @@ class Inspector:
             await self._client.follow(flows.configure(address.realm, address.queue, settings.stored()))
 
     async def drain(self, address: QueueAddress, worker_ids: Sequence[str]) -> dict[str, int]:
-        """Those workers get no job from now on; returns what each holds at that instant, -1 for an unknown one."""
+        """Those workers get no job for ``DRAIN_MS``; returns what each holds at that instant, -1 for an unknown one.
+
+        Tell them again before that is over, for as long as they are to be drained: without an operator they go on.
+        """
         if not worker_ids:
             return {}
         async with self._asking():

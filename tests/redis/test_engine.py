@@ -167,6 +167,19 @@ async def test_a_draining_worker_gets_nothing_and_its_busy_count_is_exact(queue:
     assert [job.id for job in (await queue.exchange("w1", 1)).jobs] == ["b"]
 
 
+async def test_a_drain_that_nobody_renews_runs_out(queue: Queue) -> None:
+    await queue.enqueue(new("a"))
+    await queue.client.run(processing.heartbeat(REALM, QUEUE, "w1", b""))
+    await queue.client.run(steering.drain(REALM, QUEUE, ["w1"]))
+    (worker,) = (await queue.read()).workers
+    assert steering.DRAIN_MS - 5_000 < worker.drain_ms <= steering.DRAIN_MS
+    await queue.client._redis.zadd("jf:{test/photos}:draining", {"w1": 1})  # the clock, moved for this mark
+    pulse = await queue.client.run(processing.heartbeat(REALM, QUEUE, "w1", b""))
+    (worker,) = (await queue.read()).workers
+    assert (pulse.draining, worker.draining, worker.drain_ms) == (False, False, 0)
+    assert [job.id for job in (await queue.exchange("w1", 1)).jobs] == ["a"]
+
+
 async def test_a_paused_queue_accepts_and_hands_out_nothing(queue: Queue) -> None:
     await queue.client.run(steering.configure(REALM, QUEUE, {"paused": 1}))
     assert await queue.enqueue(new("a")) == [True]

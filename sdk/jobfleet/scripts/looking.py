@@ -32,6 +32,8 @@ class WorkerView:
 
     Attributes:
         lease_ms: what is left of its lease; negative: overdue.
+        drain_ms: for how long it will be given no job, unless it is told again; 0: it is given jobs.
+        started_ms: when its process started, by its own clock, Unix ms; 0: it does not say.
     """
 
     id: str
@@ -40,7 +42,13 @@ class WorkerView:
     slots: int
     busy: int
     lease_ms: int
-    draining: bool
+    drain_ms: int = 0
+    started_ms: int = 0
+
+    @property
+    def draining(self) -> bool:
+        """Whether it is given no job."""
+        return self.drain_ms > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +98,19 @@ def _reading(raw: list[Any]) -> QueueReading:
     cancelled, groups, forwarding = rest
     workers = []
     for i in range(0, len(fleet), 5):
-        worker, lease_end, info, busy, draining = fleet[i : i + 5]
+        worker, lease_end, info, busy, drained_until = fleet[i : i + 5]
         said = codec.unpack_info(info)
         workers.append(
-            WorkerView(worker.decode(), said.name, said.pool, said.slots, busy, lease_end - now, draining == 1)
+            WorkerView(
+                worker.decode(),
+                said.name,
+                said.pool,
+                said.slots,
+                busy,
+                lease_end - now,
+                max(0, drained_until - now),
+                said.started_ms,
+            )
         )
     return QueueReading(
         now_ms=now,

@@ -40,15 +40,19 @@ def tell(realm: str, queue: str, workers: Sequence[str], word: str) -> Command[i
     return Command(_tell, [keys.control(worker) for worker in workers], [word], int)
 
 
-def drain(realm: str, queue: str, workers: Sequence[str]) -> Command[dict[str, int]]:
-    """Give those workers nothing more; the answer is what each still holds, -1 where there is no such worker."""
+DRAIN_MS = 60_000
+"""How long a worker is given nothing after it was told to drain, unless it is told again."""
+
+
+def drain(realm: str, queue: str, workers: Sequence[str], lasts_ms: int = DRAIN_MS) -> Command[dict[str, int]]:
+    """Give those workers nothing for so long; the answer is what each still holds, -1 where there is no such worker."""
     keys = queue_keys(realm, queue)
 
     def parse(raw: list[Any]) -> dict[str, int]:
         return dict(zip(workers, raw, strict=True))
 
     names = [keys.draining, keys.workers, *(keys.active(worker) for worker in workers)]
-    return Command(_drain, names, list(workers), parse)
+    return Command(_drain, names, [lasts_ms, *workers], parse)
 
 
 def undrain(realm: str, queue: str, workers: Sequence[str]) -> Command[int]:

@@ -40,6 +40,7 @@ class Keeper:
         self._loop = asyncio.get_running_loop()
         self._ended = threading.Event()
         self._trouble_until = 0.0
+        self._started_ms = round(time.time() * 1000)
         self._thread = threading.Thread(target=self._run, name="jobfleet-keeper", daemon=True)
 
     async def start(self) -> None:
@@ -87,7 +88,7 @@ class Keeper:
         """One heartbeat; whether there are failed jobs to be forwarded."""
         settings = self._settings
         believed = lane.held()
-        info = codec.pack_info(settings.name, settings.pool, self._slots.total)
+        info = codec.pack_info(settings.name, settings.pool, self._slots.total, self._started_ms)
         pulse = self._client.run(heartbeat(lane.realm, lane.queue, settings.id, info, lease_ms=settings.lease_ms))
         self._loop.call_soon_threadsafe(lane.compare, believed, pulse)
         to_forward = pulse.to_forward > 0

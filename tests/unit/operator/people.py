@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobfleet.inspection import QueueAddress, QueueSettings, QueueSnapshot, WorkerView
+from jobfleet.inspection import DRAIN_MS, QueueAddress, QueueSettings, QueueSnapshot, WorkerView
 from jobfleet_operator import world
 from jobfleet_operator.drain import Member
 from jobfleet_operator.world import DeploymentView, PodView, PoolResource, QueueResource
@@ -33,7 +33,7 @@ def pod_body(
     owner = {"kind": "ReplicaSet", "name": "photos-r1", "uid": "uid-r1", "controller": True}
     return {
         "metadata": meta(name, labels=labels, annotations=annotations, ownerReferences=[owner]),
-        "spec": {"nodeName": node} if node else {},
+        "spec": {"containers": [{"name": "worker"}]} | ({"nodeName": node} if node else {}),
         "status": {"phase": "Running" if ready else "Pending", "conditions": conditions} | status,
     }
 
@@ -42,8 +42,10 @@ def pod(name: str, **more: Any) -> PodView:
     return world.read_pod(pod_body(name, **more))
 
 
-def worker(name: str, *, busy: int = 0, draining: bool = False, lease_ms: int = 9000) -> WorkerView:
-    return WorkerView(f"{name}.1", name, "photos", 4, busy, lease_ms, draining)
+def worker(
+    name: str, *, busy: int = 0, draining: bool = False, lease_ms: int = 9000, started_ms: int = 0
+) -> WorkerView:
+    return WorkerView(f"{name}.1", name, "photos", 4, busy, lease_ms, DRAIN_MS if draining else 0, started_ms)
 
 
 def member(name: str, *, busy: int = 0, draining: bool = False, working: bool = True, **more: Any) -> Member:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,6 +83,26 @@ def test_a_worker_of_two_queues_is_busy_with_the_jobs_of_both() -> None:
     assert both.busy == 2
 
 
+def lasting(name: str, drain_ms: int, **more: Any) -> Member:
+    one = member(name, **more)
+    ((address, worker),) = one.workers
+    return Member(one.pod, ((address, replace(worker, drain_ms=drain_ms)),))
+
+
+def test_who_drains_is_told_again_in_time_and_does_not_leave_on_a_mark_that_is_about_to_run_out() -> None:
+    fleet = [member("a", busy=1), lasting("b", 45_000, cost=COST)]
+    assert (
+        plan(fleet, replicas=2, goal=1, rolling=False).drain,
+        plan(fleet, replicas=2, goal=1, rolling=False).replicas,
+    ) == ((), 1)
+    fading = [member("a", busy=1), lasting("b", 20_000, cost=COST)]
+    retreat = plan(fading, replicas=2, goal=1, rolling=False)
+    assert (told(retreat.drain), retreat.replicas) == ({"b"}, 1)
+    nearly = [member("a", busy=1), lasting("b", 5_000, cost=COST)]
+    retreat = plan(nearly, replicas=2, goal=1, rolling=False)
+    assert (told(retreat.drain), retreat.replicas) == ({"b"}, 2)
+
+
 members = st.builds(
     lambda busy, draining, working, ready, node, marked: (
         busy if working else 0, draining, working, ready, node, marked,
@@ -112,8 +135,6 @@ def test_whatever_the_fleet_looks_like_the_replicaset_can_only_pick_pods_with_no
 
 
 def test_workers_are_found_by_their_pool() -> None:
-    from dataclasses import replace
-
     from unit.operator.people import snapshot, worker
 
     other = replace(worker("x"), pool="other")

@@ -99,6 +99,25 @@ def test_a_worker_whose_pod_has_ended_or_gone_is_reclaimed_and_no_other() -> Non
     assert reclaimed == {"ended"}, "before all Pods are known, a missing one proves nothing"
 
 
+def test_a_worker_that_started_before_its_container_ended_is_dead_and_its_successor_is_not() -> None:
+    ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-01-01T00:00:10Z"}}
+    statuses = [{"name": "worker", "lastState": ended, "state": {"running": {"startedAt": "2026-01-01T00:00:11Z"}}}]
+    seconds = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+    before = worker("p0", busy=1, started_ms=(seconds + 5) * 1000)
+    after = replace(worker("p0", busy=1, started_ms=(seconds + 11) * 1000), id="p0.2")
+    silent = replace(worker("p0", busy=1), id="p0.3")
+    seen = scene(
+        size=1,
+        pods=[pod("p0", containerStatuses=statuses)],
+        workers={"p0": [(PHOTOS, before), (PHOTOS, after), (PHOTOS, silent)]},
+    )
+    assert [one for one in plan_pool(seen) if isinstance(one, actions.Reclaim)] == [
+        actions.Reclaim(PHOTOS, pool().key._replace(name="p0"), ("p0.1",), restarted=True)
+    ]
+    seen.memory.mourned.append("p0.1")
+    assert not [one for one in plan_pool(seen) if isinstance(one, actions.Reclaim)], "once each"
+
+
 def test_trouble_is_told_once_and_its_end_too() -> None:
     trouble = ("RedisUnreachable", "no answer")
     first = scene(size=1, trouble=trouble, load=None)

@@ -21,7 +21,7 @@
 -- KEYS[27] cancelling      set   active ids that are to end as cancelled
 -- KEYS[28] workers         zset  worker by end of lease, ms
 -- KEYS[29] info            hash  worker -> bytes
--- KEYS[30] draining        set   workers that get nothing more
+-- KEYS[30] draining        zset  workers that get nothing more, by ms until which they do not
 -- KEYS[31] busy            hash  worker -> jobs it holds
 -- KEYS[32] ring            zset  group by virtual time: those whose turn may come
 -- KEYS[33] group_line      hash  "priority:group" -> "first last", numbers of parts

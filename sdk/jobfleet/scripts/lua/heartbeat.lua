@@ -2,7 +2,7 @@
 --
 -- KEYS[1] workers   zset  worker by end of lease, ms
 -- KEYS[2] info      hash  worker -> bytes
--- KEYS[3] draining  set
+-- KEYS[3] draining  zset  worker by ms at which its mark runs out
 -- KEYS[4] busy      hash  worker -> jobs it holds
 -- KEYS[5] active    hash  id -> attempt, of this worker alone
 -- KEYS[6] forwarding  zset  failed, on their way to the dead-letter queue
@@ -27,7 +27,7 @@ redis.call('ZADD', workers, now + tonumber(ARGV[2]), worker)
 redis.call('HSET', info, worker, ARGV[3])
 redis.call('HSET', busy, worker, redis.call('HLEN', active))
 return {
-  redis.call('SISMEMBER', draining, worker),
+  tonumber(redis.call('ZSCORE', draining, worker) or 0) > now and 1 or 0,
   redis.call('HGETALL', active),
   overdue,
   redis.call('ZCOUNT', KEYS[6], '-inf', now),

@@ -6,7 +6,7 @@
 -- KEYS[4]  config     hash
 -- KEYS[5]  workers    zset  worker by end of lease, ms
 -- KEYS[6]  info       hash  worker -> bytes
--- KEYS[7]  draining   set
+-- KEYS[7]  draining   zset  worker by ms at which its mark runs out
 -- KEYS[8]  busy       hash  worker -> jobs it holds
 -- KEYS[9]  completed  list
 -- KEYS[10] failed     zset
@@ -18,7 +18,7 @@
 -- KEYS[25] kept       zset  completed, with a time of their own
 -- returns {now ms, {counter, value, ...}, delayed, delayed and due, next due ms or 0, completed, failed,
 --          oldest waiting ms or 0, {setting, value, ...},
---          {worker, end of lease ms, info bytes or '', busy, draining 0|1, ...}, cancelled, groups, forwarding}
+--          {worker, end of lease ms, info bytes or '', busy, drain mark runs out ms or 0, ...}, cancelled, groups, forwarding}
 --@include _record
 local jobs, counters, delayed, config, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local info, draining, busy, completed, failed = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
@@ -41,7 +41,7 @@ for i = 1, #leases, 2 do
   fleet[#fleet + 1] = tonumber(leases[i + 1])
   fleet[#fleet + 1] = redis.call('HGET', info, worker) or ''
   fleet[#fleet + 1] = tonumber(redis.call('HGET', busy, worker) or 0)
-  fleet[#fleet + 1] = redis.call('SISMEMBER', draining, worker)
+  fleet[#fleet + 1] = tonumber(redis.call('ZSCORE', draining, worker) or 0)
 end
 local forwarding = redis.call('ZCARD', KEYS[24])
 local next_due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]

@@ -51,7 +51,7 @@ redis.call('DEL', active)
 redis.call('ZREM', workers, worker)
 redis.call('HDEL', info, worker)
 redis.call('HDEL', busy, worker)
-redis.call('SREM', draining, worker)
+redis.call('ZREM', draining, worker)
 local total = #returned + #poison + #called_off
 if total > 0 then
   redis.call('HINCRBY', counters, 'active', -total)

@@ -2,7 +2,7 @@
 --
 -- KEYS[1] workers   zset
 -- KEYS[2] info      hash
--- KEYS[3] draining  set
+-- KEYS[3] draining  zset
 -- KEYS[4] busy      hash
 -- KEYS[5] active    hash  id -> attempt, of this worker alone
 -- KEYS[6] counters  hash
@@ -16,7 +16,7 @@ if held > 0 then return held end
 redis.call('ZREM', workers, ARGV[1])
 redis.call('HDEL', info, ARGV[1])
 redis.call('HDEL', busy, ARGV[1])
-redis.call('SREM', draining, ARGV[1])
+redis.call('ZREM', draining, ARGV[1])
 -- it may have taken the wake token with it
 if tonumber(redis.call('HGET', counters, 'waiting') or 0) > 0 then wake_worker(wake) end
 return 0

@@ -34,7 +34,7 @@ local outcomes = ARGV[6] ~= '' and cmsgpack.unpack(ARGV[6]) or {}
 settle()
 local hold = 0
 if setting.paused == 1 and setting.return_running == 1 then hold = 3
-elseif redis.call('SISMEMBER', draining, worker) == 1 then hold = 2
+elseif tonumber(redis.call('ZSCORE', draining, worker) or 0) > now then hold = 2
 elseif setting.paused == 1 then hold = 1 end
 redis.call('ZADD', workers, now + lease, worker)
 local blocked_until = count('blocked_until')
