@@ -54,6 +54,20 @@ class Arena:
     def pod_names(self) -> set[str]:
         return {pod["metadata"]["name"] for pod in self.pods()}
 
+    def change_pool(self, **spec: Any) -> None:
+        """Change fields of the pool's spec."""
+        self.kubectl.run("patch", "workerpool", "held", "--type=merge", f"--patch={json.dumps({'spec': spec})}")
+
+    def events(self, reason: str) -> list[str]:
+        """Messages of the Events with this reason."""
+        items = self.kubectl.json("get", "events")["items"]
+        return [event["message"] for event in items if event["reason"] == reason]
+
+    def condition(self, type_: str) -> dict[str, Any]:
+        """The pool's condition of this type, {} without."""
+        conditions = self.kubectl.json("get", "workerpool/held").get("status", {}).get("conditions", [])
+        return next((one for one in conditions if one["type"] == type_), {})
+
     def until_active(self, count: int) -> None:
         eventually(lambda: self.status.active == count, f"{count} jobs are active")
 
@@ -81,6 +95,13 @@ def job_code() -> dict[str, Any]:
 
 def queue(**spec: Any) -> dict[str, Any]:
     return {"apiVersion": "jobfleet.dev/v1alpha1", "kind": "JobQueue", "metadata": {"name": "held"}, "spec": spec}
+
+
+def containers(**fields: Any) -> dict[str, Any]:
+    """The pool's Pod template with other fields of its container."""
+    template: dict[str, Any] = pool()["spec"]["template"]
+    template["spec"]["containers"][0] |= fields
+    return template
 
 
 def pool(**spec: Any) -> dict[str, Any]:

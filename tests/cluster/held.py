@@ -23,3 +23,12 @@ async def die_once() -> str:
     if current_job().attempt == 1:
         os._exit(139)
     return os.environ["JOBFLEET_WORKER"]
+
+
+@fleet.job(queue="held", timeout=300, attempts=3)
+async def eat_once() -> str:
+    """Take more memory than the container may have, the first time; succeed the second time."""
+    if current_job().attempt == 1:
+        hoard = [bytearray(b"x" * 2**20) for _ in range(1024)]
+        return f"ate {len(hoard)} MiB"
+    return os.environ["JOBFLEET_WORKER"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import pytest
@@ -23,3 +23,11 @@ def eventually(question: Callable[[], T], what: str, *, seconds: float = 60) -> 
         if time.monotonic() > deadline:
             pytest.fail(f"within {seconds:.0f} s not true: {what}; the last answer was {answer!r}")
         time.sleep(INTERVAL_SECONDS)
+
+
+def rounds(seconds: float, pause: Callable[[], float]) -> Iterator[None]:
+    """Come round for so long, with a pause of `pause()` seconds after each round."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(pause())

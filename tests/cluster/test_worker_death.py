@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .arena import Arena
+import pytest
+
+from .arena import Arena, containers
 from .polling import eventually
 
 BACK_SECONDS = 15
@@ -26,8 +28,33 @@ def test_the_job_of_a_killed_pod_is_back_within_seconds_and_runs_again(arena: Ar
     assert arena.status.failed == 0
 
 
-def test_a_worker_that_crashes_in_a_job_loses_its_lease_and_the_job_runs_again(arena: Arena) -> None:
-    arena.set_up(maxReplicas=1)
-    job_id = arena.fleet.enqueue_sync("held", "die_once", {})
+@pytest.mark.parametrize("job_name", ["die_once", "eat_once"])
+def test_the_job_of_a_container_that_ended_in_a_pod_that_stays_does_not_wait_for_the_lease(
+    arena: Arena, job_name: str
+) -> None:
+    arena.set_up(maxReplicas=1, template=containers(resources={"limits": {"memory": "256Mi"}}))
+    job_id = arena.fleet.enqueue_sync("held", job_name, {})
     (job,) = arena.until_completed(job_id)
     assert (job.attempt, job.lost, job.failures) == (2, 1, 0)
+    (pod,) = arena.pod_names()
+    assert arena.events("Reclaimed") == [f"1 jobs of a container of Pod {pod} that ended are back in queue held"]
+
+
+def test_a_pod_that_crashes_again_and_again_is_named_with_the_reason(arena: Arena) -> None:
+    arena.set_up(minReplicas=1, template=containers(command=["sh", "-c", "exit 3"]))
+    (pod,) = eventually(arena.pod_names, "there is a Pod")
+    eventually(lambda: arena.condition("WorkersHealthy").get("reason") == "CrashLoopBackOff", "it is told")
+    message = arena.condition("WorkersHealthy")["message"]
+    assert message.startswith(f"Pod {pod} cannot run: CrashLoopBackOff: ")
+    assert message.endswith("it ended with Error (3)")
+
+
+def test_a_pod_whose_image_cannot_be_had_is_named_with_the_reason(arena: Arena) -> None:
+    arena.set_up(minReplicas=1, template=containers(image="localhost/none:1"))
+    (pod,) = eventually(arena.pod_names, "there is a Pod")
+    eventually(
+        lambda: arena.condition("WorkersHealthy").get("reason") in {"ErrImagePull", "ImagePullBackOff"}, "it is told"
+    )
+    assert arena.condition("WorkersHealthy")["message"].startswith(f"Pod {pod} cannot run: ")
+    arena.change_pool(template=containers())
+    eventually(lambda: arena.condition("WorkersHealthy").get("status") == "True", "the correction is seen")

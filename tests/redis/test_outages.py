@@ -222,3 +222,13 @@ async def test_what_was_told_while_redis_was_away_is_sent_again_by_itself(own_re
     assert (view.progress, lost) == (50, [])
     sending.cancel()
     await client.close()
+
+
+async def test_an_idle_worker_ends_within_seconds_while_redis_is_silent(fleet: Fleet, own_redis: OwnRedis) -> None:
+    worker = fleet.worker(WorkerSettings(queues=(QUEUE,), drain_seconds=3600))
+    serving = asyncio.create_task(worker.run())
+    await worker.started.wait()
+    own_redis.signal(signal.SIGSTOP)
+    worker.stop()
+    # Its drain time is an hour, and a call is tried for ten seconds.
+    await asyncio.wait_for(serving, 10)

@@ -31,6 +31,9 @@ log = logging.getLogger("jobfleet.worker")
 TROUBLE_SECONDS = 1.0
 """How long the loop waits after Redis gave no answer within the client's patience."""
 
+RETIRE_SECONDS = 2.0
+"""How long taking the name off a queue's list may last; the end of the lease does it as well."""
+
 PAUSED_SECONDS = 0.2
 """How long at least a worker of a paused queue waits before it asks again."""
 
@@ -262,6 +265,11 @@ class Lane:
         """What this worker believes to hold, id → attempt. May be called from any thread."""
         return {job_id: attempt.job.attempt for job_id, attempt in self._running.copy().items()}
 
+    @property
+    def burdened(self) -> bool:
+        """Whether something runs or is to be handed in."""
+        return bool(self._running or self._outcomes or self._sending)
+
     def longest_limit(self) -> float | None:
         """The longest time a running job may take, in seconds; None: at least one has no limit. From any thread."""
         limits = [attempt.limit for attempt in self._running.copy().values()]
@@ -328,8 +336,9 @@ class Lane:
 
     async def retire(self) -> None:
         """Take this worker off the queue's list, if nothing is held; never raises."""
-        with contextlib.suppress(JobfleetError):  # then the end of the lease does it
-            await self._client.run(retire(self.realm, self.queue, self._settings.id))
+        with contextlib.suppress(JobfleetError, TimeoutError):  # then the end of the lease does it
+            async with asyncio.timeout(RETIRE_SECONDS):
+                await self._client.run(retire(self.realm, self.queue, self._settings.id))
 
 
 async def _ended(listener: asyncio.Task[None]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,10 @@ async def _all(tasks: list[asyncio.Task[None]]) -> None:
 
 LAST_WORDS_SECONDS = 10.0
 """How long the last outcomes may take to reach Redis; after that the end of the lease gives the jobs back."""
+
+
+PARTING_SECONDS = 2.0
+"""How long Redis may be silent at the end of a worker that holds nothing and has nothing to hand in."""
 
 
 class Worker:
@@ -180,10 +185,11 @@ class Worker:
         log.info("worker is ending", extra={"running": running, "drain_seconds": self.settings.drain_seconds})
         hurry = asyncio.create_task(self._hurry.wait())
         everything = asyncio.create_task(_all(loops))
-        either: set[asyncio.Task[Any]] = {hurry, everything}
+        parted = asyncio.create_task(self._parted())
+        either: set[asyncio.Task[Any]] = {hurry, everything, parted}
         try:
             await asyncio.wait(either, timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
-            if not everything.done():
+            if not everything.done() and not parted.done():
                 left = sum(len(lane.held()) for lane in self._lanes)
                 why = "the worker was told twice" if self._hurry.is_set() else "the drain time is over"
                 log.warning("running jobs go back to the queue", extra={"jobs": left, "why": why})
@@ -192,11 +198,22 @@ class Worker:
                 await asyncio.wait({everything}, timeout=LAST_WORDS_SECONDS)
             if everything.done():
                 everything.result()
+            elif parted.done():
+                log.warning("Redis does not answer; the worker held nothing and ends")
             else:
                 log.error("Redis did not take the last outcomes; the end of the lease will give the jobs back")
         finally:
             hurry.cancel()
+            parted.cancel()
             everything.cancel()
+
+    async def _parted(self) -> None:
+        """Wait until for a while nothing was held and nothing to be handed in."""
+        since = time.monotonic()
+        while time.monotonic() - since < PARTING_SECONDS:
+            await asyncio.sleep(0.05)
+            if any(lane.burdened for lane in self._lanes):
+                since = time.monotonic()
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

@@ -1,0 +1,27 @@
+"""A new version of the workers interrupts no job of the old one."""
+
+from __future__ import annotations
+
+from .arena import Arena, containers
+from .polling import eventually
+
+VERSION = {"name": "VERSION", "value": "2"}
+
+
+def test_old_workers_finish_jobs_that_take_longer_than_their_drain_time(arena: Arena) -> None:
+    arena.set_up(minReplicas=2, maxReplicas=2, drainSeconds=1)
+    jobs = arena.hold(25, 25)
+    arena.until_active(2)
+    old = arena.pod_names()
+
+    env = containers()["spec"]["containers"][0]["env"]
+    arena.change_pool(template=containers(env=[*env, VERSION]))
+
+    eventually(lambda: len(arena.pod_names() - old) == 2, "two new workers stand beside the old ones")
+    (quick,) = arena.hold(0.1)
+    (job,) = arena.until_completed(quick, seconds=20)
+    assert job.result not in old
+    done = arena.until_completed(*jobs)
+    assert [(job.attempt, job.result in old) for job in done] == [(1, True)] * 2
+    eventually(lambda: not arena.pod_names() & old, "the old ones have gone", seconds=20)
+    assert len(arena.pod_names()) == 2
