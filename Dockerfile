@@ -23,6 +23,10 @@ ENV PATH=/opt/jobfleet/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HO
 COPY --from=dependencies /opt/jobfleet /opt/jobfleet
 COPY --from=wheel /wheel /tmp/wheel
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-index /tmp/wheel/*.whl && rm -r /tmp/wheel
+# Python's own files come without bytecode in most base images, and a root filesystem that is read-only keeps none: without
+# this, each start would compile them all.
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash -x '/(test|tests|idlelib|lib2to3|turtledemo)/' \
+    "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" /opt/jobfleet/lib
 WORKDIR /app
 # A name for the user, because Python asks for it (getpass.getuser).
 RUN echo 'jobfleet:x:65532:65532::/tmp:/usr/sbin/nologin' >> /etc/passwd

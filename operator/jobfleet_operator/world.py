@@ -125,7 +125,7 @@ class PodView:
     trouble: tuple[str, str] | None = field(default=None)
     """Why it cannot start or stay up, as (reason, sentence)."""
     worker_ended_ms: int | None = None
-    """When the worker's container ended last, Unix ms by the clock of its node; perhaps it was started again."""
+    """Workers that started before this, by the clock of its node, have ended with their container, Unix ms."""
 
     @property
     def name(self) -> str:
@@ -276,12 +276,24 @@ def _trouble_of(container: Manifest) -> tuple[str, str] | None:
 
 
 def _worker_ended_ms(spec: Manifest, status: Manifest) -> int | None:
-    """When the container that runs the worker ended last."""
+    """Workers that started before this have ended with an earlier run of their container; None: there was none.
+
+    Kubernetes' times are cut to whole seconds. A worker starts no sooner than the run of its container, so that the
+    start of the present run tells as well; after a back-off none begins in the second in which the last one ended.
+    """
     called = [one.get("name") for one in spec.get("containers") or []]
     name = names.WORKER_CONTAINER if names.WORKER_CONTAINER in called else next(iter(called), None)
-    for container in status.get("containerStatuses") or []:
-        if container["name"] == name:
-            states = (container.get("state") or {}, container.get("lastState") or {})
-            ends = [state["terminated"].get("finishedAt") for state in states if state.get("terminated")]
-            return next((round(datetime.fromisoformat(end).timestamp() * 1000) for end in ends if end), None)
-    return None
+    container = next((one for one in status.get("containerStatuses") or [] if one["name"] == name), {})
+    state = container.get("state") or {}
+    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
+    if not ended.get("finishedAt"):
+        return None
+    backed_off = (state.get("waiting") or {}).get("reason") == "CrashLoopBackOff"
+    bounds = [_unix_ms(ended["finishedAt"]) + (1000 if backed_off else 0)]
+    if begun := (state.get("running") or {}).get("startedAt"):
+        bounds.append(_unix_ms(begun))
+    return max(bounds)
+
+
+def _unix_ms(time: str) -> int:
+    return round(datetime.fromisoformat(time).timestamp() * 1000)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from datetime import UTC, datetime
 
 from api.conftest import Operators
-from api.stage import QUICK, Node, Shop, enqueue, pool_manifest, queue_manifest, snapshots, until
+from api.stage import QUICK, Node, Shop, enqueue, look, pool_manifest, queue_manifest, snapshots, until
 from jobfleet.inspection import Inspector
 
 
@@ -71,3 +72,89 @@ async def test_the_jobs_of_a_pod_that_runs_are_never_taken_from_it(
         if snapshot.completed_total == 1:
             break
     assert snapshot.reclaimed_total == 0
+
+
+NO_SHRINKING = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-shrinking-%(shop)s}
+spec:
+  matchConstraints:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %(shop)s}}
+    resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [UPDATE], resources: [deployments]}]
+  validations: [{expression: object.spec.replicas >= oldObject.spec.replicas, message: it must not shrink}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-shrinking-%(shop)s}
+spec: {policyName: no-shrinking-%(shop)s, validationActions: [Deny]}
+"""
+
+
+async def test_an_operator_that_dies_between_drain_and_fewer_replicas_is_followed_to_the_same_end(
+    shop: Shop, operators: Operators, node: Node, redis_url: str, inspector: Inspector
+) -> None:
+    first = operators("first")
+    shop.apply(queue_manifest(), pool_manifest(minReplicas=3, maxReplicas=3, concurrency=1, scaling=QUICK))
+    await until("three workers are there", lambda: len(node.workers) == 3)
+    async for snapshot in snapshots(inspector, shop, 30.0):
+        if len(snapshot.workers) == 3:
+            break
+    policy = NO_SHRINKING % {"shop": shop.namespace}
+    shop.kubectl("apply", "-f", "-", stdin=policy)
+    try:
+        await until("it holds", lambda: refused(shop))
+        shop.apply(pool_manifest(minReplicas=1, maxReplicas=3, concurrency=1, scaling=QUICK))
+        await until("the first one is kept from the last step", lambda: first.said("it must not shrink"))
+        assert sum(worker.draining for worker in (await look(inspector, shop)).workers) == 2
+        first.popen.kill()
+        first.popen.wait()
+        await enqueue(shop, redis_url, 4, seconds=1.0)
+    finally:
+        shop.kubectl("delete", "-f", "-", stdin=policy)
+    operators("second")
+    await until("the second one ends what was begun", lambda: shop.replicas() == 1, 60)
+    async for snapshot in snapshots(inspector, shop, 60.0):
+        if snapshot.completed_total == 4 and len(snapshot.workers) == 1:
+            break
+    assert (snapshot.failed_total, snapshot.reclaimed_total) == (0, 0)
+    assert not any(worker.draining for worker in snapshot.workers)
+    assert node.interrupted == []
+
+
+def refused(shop: Shop) -> bool:
+    """Whether the API server refuses by now to let the Deployment shrink; it learns of a policy after a moment."""
+    try:
+        shop.kubectl("patch", "deployment", "photos", "--dry-run=server", "-p", '{"spec": {"replicas": 0}}')
+    except AssertionError:
+        return True
+    return False
+
+
+async def test_the_jobs_of_a_container_that_ended_in_a_pod_that_stays_are_back_at_once(
+    shop: Shop, operators: Operators, node: Node, redis_url: str, inspector: Inspector
+) -> None:
+    operators()
+    shop.apply(queue_manifest(), pool_manifest(maxReplicas=1, concurrency=2))
+    await until("the Deployment is there", lambda: shop.replicas() == 0)
+    await enqueue(shop, redis_url, 2, seconds=60.0)
+    async for snapshot in snapshots(inspector, shop, 30.0):
+        if snapshot.active == 2:
+            break
+    ((name, worker),) = node.workers.items()
+    started = snapshot.workers[0].started_ms
+    worker.signal(signal.SIGKILL)
+    # A second later than its start at the earliest: Kubernetes' times are whole seconds.
+    ended = datetime.fromtimestamp(started // 1000 + 1, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    terminated = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": ended}
+    container = {"name": "worker", "image": "a", "imageID": "", "ready": False, "restartCount": 1}
+    state = {"state": {"running": {"startedAt": ended}}, "lastState": {"terminated": terminated}}
+    await asyncio.to_thread(node.report, name, "Running", containerStatuses=[container | state])
+    async for snapshot in snapshots(inspector, shop, 2.0):
+        if snapshot.reclaimed_total == 2:
+            break
+    (event,) = await until("an Event tells", lambda: shop.events("Reclaimed"))
+    assert event == f"2 jobs of a container of Pod {name} that ended are back in queue photos"
+    health = lambda: shop.condition("workerpool", "photos", "WorkersHealthy")  # noqa: E731
+    await until("the condition names it", lambda: health().get("reason") == "OOMKilled")
+    assert f"Pod {name} cannot run: OOMKilled: container worker: it ended with OOMKilled (137)" in health()["message"]

@@ -58,12 +58,21 @@ async def test_of_two_operators_one_acts_and_the_other_takes_over(
     await until("the second watches along", lambda: probe(second.health_port, "/readyz") == 200)
     shop.apply(queue_manifest(), pool_manifest())
     await until("the Deployment is there", lambda: shop.replicas() == 0)
+    await enqueue(shop, redis_url, 40)
+    await until("the first scales", lambda: shop.replicas() == 2)
+    decided = lambda: shop.get("workerpool", "photos")["status"].get("lastDecision", {})  # noqa: E731
+    before = await until("it tells its decision", decided)
     first.signal(signal.SIGSTOP)  # as a frozen node: it gives nothing back
-    await enqueue(shop, redis_url, 100)
+    await enqueue(shop, redis_url, 60)
     await until("the second takes over and scales", lambda: shop.replicas() == 5, 25)
     assert second.said("this replica acts now")
+    await until("the decision is the second's", lambda: decided().get("term", 0) > before["term"])
+    assert decided()["number"] > before["number"]
+    told = shop.events("ScalingUp")
     first.signal(signal.SIGCONT)
     await until("the first stands by", lambda: first.said("this replica stands by now"))
+    assert decided()["term"] > before["term"], "what it had in mind when it was frozen is not written"
+    assert shop.events("ScalingUp") == told
     second.end()
     await until("given back, the Lease is taken at once", lambda: first.log.read_text().count("acts now") == 2, 10)
     assert shop.replicas() == 5
