@@ -283,7 +283,7 @@ def _worker_ended_ms(spec: Manifest, status: Manifest) -> int | None:
     """
     called = [one.get("name") for one in spec.get("containers") or []]
     name = names.WORKER_CONTAINER if names.WORKER_CONTAINER in called else next(iter(called), None)
-    container = next((one for one in status.get("containerStatuses") or [] if one["name"] == name), {})
+    container: Manifest = next((one for one in status.get("containerStatuses") or [] if one["name"] == name), {})
     state = container.get("state") or {}
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
     if not ended.get("finishedAt"):
