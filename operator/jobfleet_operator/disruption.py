@@ -4,20 +4,43 @@ A budget keeps node drains from taking the whole pool at once. It blocks for goo
 are to be ready never are: then there is nothing to protect by it, and it lets everything go.
 """
 
+from collections.abc import Sequence
+
+from jobfleet_operator import actions, resources
+from jobfleet_operator.memory import PoolMemory, refresh_seconds
+from jobfleet_operator.models import WorkerPoolSpec
+from jobfleet_operator.world import DeploymentView, PodView, PoolResource
+
 SHORT_SECONDS = 60.0
 """A pool that lacks ready Pods for longer than this will not have them soon."""
 EVERYTHING = 100
+"""Percent; in the spec: without a budget."""
 
 
-def percent(wanted: int, *, short_seconds: float, cramped: bool) -> int:
-    """The share of the workers that may be evicted at a time now, in percent.
+def plan(
+    pool: PoolResource,
+    spec: WorkerPoolSpec,
+    seen: DeploymentView,
+    pods: Sequence[PodView],
+    memory: PoolMemory,
+    seconds: float,
+) -> list[actions.SetBudget]:
+    """Keep the PodDisruptionBudget as it should be at this time (`seconds`); the memory takes over what is seen."""
+    if seen.ready >= seen.replicas:
+        memory.short_since = None
+    elif memory.short_since is None:
+        memory.short_since = seconds
+    stuck = memory.short_since is not None and seconds - memory.short_since > SHORT_SECONDS
+    percent = EVERYTHING if stuck or cramped(seen, pods) else spec.disruption_percent
+    wanted, said = (pool.identity.generation, percent), pool.status
+    if memory.budget is None and (said.get("observedGeneration"), said.get("disruptionPercent")) == wanted:
+        memory.budget, memory.budget_at = wanted, seconds  # an earlier operator has done it
+    if memory.budget == wanted and seconds - memory.budget_at < refresh_seconds(pool.identity.uid):
+        return []
+    without = spec.disruption_percent == EVERYTHING
+    return [actions.SetBudget(None if without else resources.disruption_budget(pool, percent), wanted)]
 
-    Args:
-        wanted: what the pool's spec says.
-        short_seconds: for how long fewer Pods than asked for have been ready; 0: none is missing.
-        cramped: whether Pods find no room; those that are evicted would not come back before others go.
 
-    >>> percent(25, short_seconds=0, cramped=False), percent(25, short_seconds=90, cramped=False)
-    (25, 100)
-    """
-    return EVERYTHING if cramped or short_seconds > SHORT_SECONDS else wanted
+def cramped(seen: DeploymentView, pods: Sequence[PodView]) -> bool:
+    """Whether new Pods find no room in the cluster, or in the namespace's quota: the present ones would be missed."""
+    return bool(seen.problem) or any(pod.live and pod.trouble and pod.trouble[0] == "Unschedulable" for pod in pods)

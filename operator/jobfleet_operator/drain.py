@@ -83,6 +83,19 @@ def workers_by_name(pool: str, snapshots: Iterable[QueueSnapshot]) -> dict[str, 
     return found
 
 
+def by_queue(fleet: Iterable[Member]) -> list[tuple[QueueAddress, tuple[str, ...]]]:
+    """The ids of their workers by queue: a worker of two queues must be told in both."""
+    return ids_by_queue(seen for member in fleet for seen in member.workers)
+
+
+def ids_by_queue(workers: Iterable[Seen]) -> list[tuple[QueueAddress, tuple[str, ...]]]:
+    """The ids of workers by queue."""
+    found: dict[QueueAddress, list[str]] = {}
+    for address, worker in workers:
+        found.setdefault(address, []).append(worker.id)
+    return [(address, tuple(ids)) for address, ids in found.items()]
+
+
 def plan(fleet: Sequence[Member], *, replicas: int, goal: int, rolling: bool, unseen: bool = False) -> Retreat:
     """Steps from `replicas` to `goal`.
 

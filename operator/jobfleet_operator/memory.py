@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil
 from typing import NamedTuple
+from zlib import crc32
 
 from jobfleet_operator.scaling import History
 from jobfleet_operator.world import Manifest
@@ -18,6 +19,14 @@ FLOW_WINDOW_SECONDS = 60.0
 SAMPLE_SECONDS = 1.0
 BURST_SHARE = 0.1
 """So many of the busiest samples do not count for the rate of arrivals: a burst is backlog, not a rate."""
+
+REFRESH_SECONDS = 300.0
+"""Secrets and PodDisruptionBudgets are not watched; one that somebody changed is mended by applying it this often."""
+
+
+def refresh_seconds(uid: str) -> float:
+    """Each queue and pool has its own time, so that a thousand are not applied in the same second."""
+    return REFRESH_SECONDS * (1.0 + crc32(uid.encode()) / 2**32)
 
 
 class Sample(NamedTuple):

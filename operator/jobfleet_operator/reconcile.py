@@ -4,24 +4,19 @@ Level-based: the plan follows from the whole scene, never from the event that wo
 that it can be made again at any time and a missed event costs nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zlib import crc32
 
 from pydantic import BaseModel
 
-from jobfleet.inspection import QueueAddress, QueueSettings, QueueSnapshot
-from jobfleet_operator import actions, disruption, drain, names, report, resources, rollout, scaling, status
+from jobfleet.inspection import QueueSettings, QueueSnapshot
+from jobfleet_operator import actions, disruption, drain, names, reclaim, report, resources, rollout, scaling, status
 from jobfleet_operator.actions import Action
 from jobfleet_operator.drain import Seen
-from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory, StatusMemory
+from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory, StatusMemory, refresh_seconds
 from jobfleet_operator.models import JobQueueSpec, WorkerPoolSpec
 from jobfleet_operator.world import DeploymentView, PodView, PoolResource, QueueResource
-
-REFRESH_SECONDS = 300.0
-"""Secrets and PodDisruptionBudgets are not watched; one that somebody changed is mended by applying it this often."""
-
 
 # --- observe → what scaling needs ------------------------------------------------------------------
 
@@ -125,7 +120,7 @@ def plan_queue(scene: QueueScene) -> list[Action]:
     queue, memory = scene.facts.queue, scene.memory
     plan: list[Action] = []
     if queue.spec is not None and scene.redis_url is not None:
-        stale = scene.seconds - memory.secret_at >= _refresh(queue.identity.uid)
+        stale = scene.seconds - memory.secret_at >= refresh_seconds(queue.identity.uid)
         if stale or memory.secret_url != scene.redis_url:
             secret = resources.connection_secret(queue, scene.redis_url)
             plan.append(actions.ApplySecret(secret, scene.redis_url))
@@ -135,11 +130,6 @@ def plan_queue(scene: QueueScene) -> list[Action]:
     said = report.queue_status(scene.facts, scene.now)
     plan += _status(said, names.JOB_QUEUES, queue, memory.status, scene)
     return plan
-
-
-def _refresh(uid: str) -> float:
-    """Each queue and pool has its own time, so that a thousand are not applied in the same second."""
-    return REFRESH_SECONDS * (1.0 + crc32(uid.encode()) / 2**32)
 
 
 # --- pools -----------------------------------------------------------------------------------------
@@ -175,9 +165,10 @@ def plan_pool(scene: PoolScene) -> list[Action]:
     goal = scene.goal_before if scene.decision is None else scene.decision.size
     spec = scene.pool.spec
     if spec is not None and not _taken(scene):
-        plan += _reclaims(scene)
+        plan += reclaim.plan(scene.pool.key, scene.pods, scene.workers, scene.memory, complete=scene.pods_complete)
         plan += _fleet(scene, spec, goal)
-        plan += _budget(scene, spec)
+        if scene.deployment is not None:
+            plan += disruption.plan(scene.pool, spec, scene.deployment, scene.pods, scene.memory, scene.seconds)
     plan += _notes(scene, goal)
     trouble = scene.trouble or own_trouble(scene)
     facts = report.PoolFacts(
@@ -227,11 +218,11 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
             [member for member in members if member.pod.released],
             fleet,
             goal=goal if spec.mode == "Auto" else seen.replicas,
-            cramped=_cramped(seen, scene.pods),
+            cramped=disruption.cramped(seen, scene.pods),
         )
         plan += [actions.Adopt(pod.identity) for pod in succession.adopt]
-        plan += [actions.Drain(*told) for told in _by_queue(retreat.drain + succession.drain)]
-        plan += [actions.Undrain(*told) for told in _by_queue(retreat.undrain + succession.undrain)]
+        plan += [actions.Drain(*told) for told in drain.by_queue(retreat.drain + succession.drain)]
+        plan += [actions.Undrain(*told) for told in drain.by_queue(retreat.undrain + succession.undrain)]
         plan += [actions.RemovePod(pod.identity) for pod in succession.remove]
         plan += [actions.SetDeletionCost(pod.identity.key, names.VICTIM_COST) for pod in retreat.mark]
         plan += [actions.SetDeletionCost(pod.identity.key, None) for pod in retreat.unmark]
@@ -243,30 +234,6 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
         version = seen.identity.resource_version if replicas < seen.replicas else None
         plan.append(actions.SetReplicas(scene.pool.key, replicas, version))
     return plan
-
-
-def _budget(scene: PoolScene, spec: WorkerPoolSpec) -> list[Action]:
-    """Keep the PodDisruptionBudget as it should be now."""
-    seen, memory = scene.deployment, scene.memory
-    if seen is None:
-        return []
-    if seen.ready >= seen.replicas:
-        memory.short_since = None
-    elif memory.short_since is None:
-        memory.short_since = scene.seconds
-    percent = disruption.percent(
-        spec.disruption_percent,
-        short_seconds=0.0 if memory.short_since is None else scene.seconds - memory.short_since,
-        cramped=_cramped(seen, scene.pods),
-    )
-    wanted, said = (scene.pool.identity.generation, percent), scene.pool.status
-    if memory.budget is None and (said.get("observedGeneration"), said.get("disruptionPercent")) == wanted:
-        memory.budget, memory.budget_at = wanted, scene.seconds  # an earlier operator has done it
-    if memory.budget == wanted and scene.seconds - memory.budget_at < _refresh(scene.pool.identity.uid):
-        return []
-    without = spec.disruption_percent == disruption.EVERYTHING
-    manifest = None if without else resources.disruption_budget(scene.pool, percent)
-    return [actions.SetBudget(manifest, wanted)]
 
 
 def _drifted(scene: PoolScene, spec: WorkerPoolSpec, connection: str, seen: DeploymentView) -> bool:
@@ -304,11 +271,6 @@ def _rolling(seen: DeploymentView, fleet: Sequence[drain.Member]) -> bool:
     return len(revisions) > 1 or (seen.existing > 0 and seen.updated < seen.existing)
 
 
-def _cramped(seen: DeploymentView, pods: Sequence[PodView]) -> bool:
-    """Whether new Pods find no room in the cluster, or in the namespace's quota."""
-    return bool(seen.problem) or any(pod.live and pod.trouble and pod.trouble[0] == "Unschedulable" for pod in pods)
-
-
 def _taken(scene: PoolScene) -> bool:
     """Whether the Deployment of this name belongs to something else."""
     seen = scene.deployment
@@ -325,38 +287,6 @@ def own_trouble(scene: PoolScene) -> tuple[str, str] | None:
     if scene.memory.refusal:
         return "DeploymentRefused", scene.memory.refusal
     return None
-
-
-def _by_queue(fleet: Sequence[drain.Member]) -> list[tuple[QueueAddress, tuple[str, ...]]]:
-    """Worker ids by queue: a worker of two queues must be told in both."""
-    return _told([seen for member in fleet for seen in member.workers])
-
-
-def _told(workers: Iterable[Seen]) -> list[tuple[QueueAddress, tuple[str, ...]]]:
-    told: dict[QueueAddress, list[str]] = {}
-    for address, worker in workers:
-        told.setdefault(address, []).append(worker.id)
-    return [(address, tuple(ids)) for address, ids in told.items()]
-
-
-def _reclaims(scene: PoolScene) -> list[Action]:
-    """Workers whose Pod has ended or is gone (whoever carries it out looks again first), or whose container has."""
-    known = {pod.name: pod for pod in scene.pods}
-    plan: list[Action] = []
-    for name, seen in scene.workers.items():
-        pod = known.get(name)
-        over = pod.ended if pod is not None else scene.pods_complete
-        dead = seen if over else [one for one in seen if pod is not None and _ended_before(pod, one, scene.memory)]
-        key = scene.pool.key._replace(name=name)
-        plan += [actions.Reclaim(address, key, ids, restarted=not over) for address, ids in _told(dead)]
-    return plan
-
-
-def _ended_before(pod: PodView, seen: Seen, memory: PoolMemory) -> bool:
-    """Whether a worker started before its container ended last, by the one clock of their node."""
-    _, worker = seen
-    ended = pod.worker_ended_ms
-    return ended is not None and 0 < worker.started_ms < ended and worker.id not in memory.mourned
 
 
 def _notes(scene: PoolScene, goal: int) -> list[Action]:

@@ -26,6 +26,7 @@ def test_nothing_is_lost_and_nothing_interrupted(arena: Arena) -> None:
     jobs: list[str] = []
     sizes = [0]
     shrunk_while_busy = 0
+    level = WORKERS
 
     def look() -> int:
         """How many jobs have ended; notes how large the fleet is."""
@@ -35,8 +36,10 @@ def test_nothing_is_lost_and_nothing_interrupted(arena: Arena) -> None:
         return arena.status.completed_total + arena.status.failed_total
 
     for _ in rounds(SECONDS, lambda: chance.uniform(0.5, 3.0)):
-        if chance.random() < 0.4:
-            jobs += arena.hold(*(LONGEST_SECONDS ** chance.random() for _ in range(chance.randint(1, WORKERS))))
+        if chance.random() < 0.2:
+            level = chance.randint(0, WORKERS + 3)
+        more = level - arena.status.active - arena.status.waiting
+        jobs += arena.hold(*(LONGEST_SECONDS ** chance.random() for _ in range(more)))
         floor = chance.choice([0, 0, chance.randint(0, WORKERS)])
         arena.change_pool(minReplicas=floor, maxReplicas=max(1, chance.randint(floor, WORKERS)))
         look()
