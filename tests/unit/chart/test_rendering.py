@@ -87,7 +87,9 @@ def test_the_operator_may_do_only_what_it_needs(chart: Chart) -> None:
         "workerpools/status.jobfleet.dev": ["get", "patch"],
         "deployments.apps": ["get", "list", "watch", "create", "patch"],
         "deployments/scale.apps": ["get", "patch"],
-        "pods.": ["get", "list", "watch", "patch"],
+        "replicasets.apps": ["list", "delete"],
+        "pods.": ["get", "list", "watch", "patch", "delete"],
+        "poddisruptionbudgets.policy": ["get", "create", "patch", "delete"],
         "secrets.": ["get", "create", "patch"],
         "events.": ["create", "patch"],
     }
