@@ -199,12 +199,12 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
         return [actions.ApplyDeployment(resources.deployment(scene.pool, spec, first, scene.connection))]
     plan: list[Action] = []
     replicas = seen.replicas
+    members = drain.members(scene.pods, scene.workers)
+    fleet = [member for member in members if not member.pod.released]
+    rolling = _rolling(seen, fleet)
+    if rolling and seen.settled:
+        plan.append(actions.Release(scene.pool.key))
     if scene.decision is not None and scene.load is not None:
-        members = drain.members(scene.pods, scene.workers)
-        fleet = [member for member in members if not member.pod.released]
-        rolling = _rolling(seen, fleet)
-        if rolling and seen.settled:
-            plan.append(actions.Release(scene.pool.key))
         retreat = drain.plan(
             fleet,
             replicas=seen.replicas,

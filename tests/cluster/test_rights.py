@@ -28,7 +28,6 @@ READ_ONLY = "Read-only file system"
         ("delete", "replicasets.apps", True),
         ("patch", "replicasets.apps", False),
         ("delete", "poddisruptionbudgets.policy", True),
-        ("create", "pods", False),
         ("create", "pods/exec", False),
         ("delete", "deployments.apps", False),
         ("patch", "deployments.apps", True),

@@ -306,6 +306,7 @@ def test_a_roll_out_releases_the_old_pods_once_the_deployment_controller_has_cau
     assert actions.Release(pool().key) in plan_pool(rolling)
     early = replace(rolling, deployment=replace(deployment(2), settled=False))
     assert actions.Release(pool().key) not in plan_pool(early)
+    assert kinds(plan_pool(replace(rolling, load=None))) == ["Release"], "also while Redis cannot be read"
     released = [replace(pod("p0"), owner="WorkerPool"), replace(pod("p1"), revision="r2")]
     after = scene(size=1, pods=released, workers={name: [(PHOTOS, worker(name))] for name in ("p0", "p1")})
     assert kinds(plan_pool(after)) == ["Drain"], "the old one goes as the new one is up; the replicas stay"
