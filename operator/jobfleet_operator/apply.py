@@ -68,12 +68,8 @@ class Applier:
             case actions.PushSettings(address, settings) if redis is not None:
                 await redis.apply_settings(address, settings)
                 log.info("settings of %s written to Redis", address)
-            case actions.Drain(address, workers) if redis is not None:
-                await redis.drain(address, workers)
-                log.info("%s: told to drain: %s", address, ", ".join(workers))
-            case actions.Undrain(address, workers) if redis is not None:
-                await redis.undrain(address, workers)
-                log.info("%s: told to go on: %s", address, ", ".join(workers))
+            case actions.Drain() | actions.Undrain() if redis is not None:
+                await self._steer(action, redis, memory, seconds)
             case actions.Reclaim() if redis is not None:
                 await self._reclaim(action, errand, redis)
             case actions.Release(key):
@@ -88,6 +84,24 @@ class Applier:
             case _:
                 msg = f"{action!r} cannot be carried out for {errand.kind} {errand.subject.key}"
                 raise TypeError(msg)
+
+    async def _steer(
+        self,
+        action: actions.Drain | actions.Undrain,
+        redis: Inspector,
+        memory: PoolMemory | QueueMemory,
+        seconds: Callable[[], float],
+    ) -> None:
+        address, workers = action.address, action.workers
+        if isinstance(action, actions.Undrain):
+            await redis.undrain(address, workers)
+            log.info("%s: told to go on: %s", address, ", ".join(workers))
+            return
+        told_at = seconds()
+        await redis.drain(address, workers)
+        if isinstance(memory, PoolMemory):
+            memory.tell(address, workers, told_at)
+        log.info("%s: told to drain: %s", address, ", ".join(workers))
 
     async def _apply_deployment(self, manifest: Manifest, pool: Identity, memory: PoolMemory) -> None:
         try:

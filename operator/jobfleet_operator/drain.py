@@ -33,6 +33,8 @@ class Member:
 
     pod: PodView
     workers: tuple[Seen, ...] = ()
+    told: bool = False
+    """Whether a worker that is not there yet will take no job when it comes up."""
 
     @property
     def busy(self) -> int:
@@ -42,17 +44,23 @@ class Member:
     @property
     def draining(self) -> bool:
         """Whether it takes no more jobs, for longer than anybody takes who acts on this."""
-        return bool(self.workers) and all(worker.drain_ms > CERTAIN_MS for _, worker in self.workers)
+        if not self.workers:
+            return self.told
+        return all(worker.drain_ms > CERTAIN_MS for _, worker in self.workers)
 
     @property
     def to_be_told(self) -> bool:
         """Whether it must be told to drain, or told again so that it goes on to do so."""
-        return any(worker.drain_ms < RENEW_MS for _, worker in self.workers)
+        return not self.draining or any(worker.drain_ms < RENEW_MS for _, worker in self.workers)
 
     @property
     def removable(self) -> bool:
-        """Whether nothing is interrupted when it goes: it never began, or it drained and is idle."""
-        return not self.workers or (self.draining and self.busy == 0)
+        """Whether nothing is interrupted when it goes: it is idle, and will be.
+
+        Also a Pod without a worker must have been told: one that is about to come up does not notice that its Pod is
+        ended, and would take a job along.
+        """
+        return self.draining and self.busy == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +76,11 @@ class Retreat:
     unmark: tuple[PodView, ...] = ()
 
 
-def members(pods: Iterable[PodView], workers: Mapping[str, Sequence[Seen]]) -> list[Member]:
-    """The live Pods with their workers, by the name that both share."""
-    return [Member(pod, tuple(workers.get(pod.name, ()))) for pod in pods if pod.live]
+def members(
+    pods: Iterable[PodView], workers: Mapping[str, Sequence[Seen]], told: frozenset[str] = frozenset()
+) -> list[Member]:
+    """The live Pods with their workers, by the name that both share; `told`: names that were told to drain."""
+    return [Member(pod, tuple(workers.get(pod.name, ())), pod.name in told) for pod in pods if pod.live]
 
 
 def workers_by_name(pool: str, snapshots: Iterable[QueueSnapshot]) -> dict[str, list[Seen]]:
@@ -83,16 +93,19 @@ def workers_by_name(pool: str, snapshots: Iterable[QueueSnapshot]) -> dict[str, 
     return found
 
 
-def by_queue(fleet: Iterable[Member]) -> list[tuple[QueueAddress, tuple[str, ...]]]:
-    """The ids of their workers by queue: a worker of two queues must be told in both."""
-    return ids_by_queue(seen for member in fleet for seen in member.workers)
+def by_queue(
+    fleet: Iterable[Member], queues: Sequence[QueueAddress] = ()
+) -> list[tuple[QueueAddress, tuple[str, ...]]]:
+    """The ids of their workers by queue: a worker of two queues must be told in both.
 
-
-def ids_by_queue(workers: Iterable[Seen]) -> list[tuple[QueueAddress, tuple[str, ...]]]:
-    """The ids of workers by queue."""
+    A Pod whose worker is not there yet is told by its name, in all of the pool's `queues`.
+    """
     found: dict[QueueAddress, list[str]] = {}
-    for address, worker in workers:
-        found.setdefault(address, []).append(worker.id)
+    for member in fleet:
+        for address, worker in member.workers:
+            found.setdefault(address, []).append(worker.id)
+        for address in queues if not member.workers else ():
+            found.setdefault(address, []).append(member.pod.name)
     return [(address, tuple(ids)) for address, ids in found.items()]
 
 

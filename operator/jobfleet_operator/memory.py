@@ -5,12 +5,14 @@ every Deployment and Secret is applied once more, and nothing else is different.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil
 from typing import NamedTuple
 from zlib import crc32
 
+from jobfleet.inspection import DRAIN_MS, QueueAddress
 from jobfleet_operator.scaling import History
 from jobfleet_operator.world import Manifest
 
@@ -75,6 +77,8 @@ class PoolMemory:
     """Generation of the Deployment after the operator's last write to it."""
     strangers: set[str] = field(default_factory=set)
     """Pods that workers name and the watch does not show, looked up and left alone."""
+    told: dict[tuple[QueueAddress, str], float] = field(default_factory=dict)
+    """When workers, and names of workers to come, were last told to drain."""
     mourned: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
     """Workers taken for dead because their container ended: once each, in case a node's clock was set back."""
     mark: tuple[int, str, str] | None = None
@@ -92,6 +96,11 @@ class PoolMemory:
     retry_at: float = 0.0
     """No writes for this pool before this time, after failures."""
     status: StatusMemory = field(default_factory=StatusMemory)
+
+    def tell(self, address: QueueAddress, workers: Iterable[str], seconds: float) -> None:
+        """Note who was told to drain at this time."""
+        self.told = {key: at for key, at in self.told.items() if seconds - at < DRAIN_MS / 1000}
+        self.told |= {(address, worker): seconds for worker in workers}
 
 
 @dataclass(slots=True)

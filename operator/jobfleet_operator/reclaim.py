@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from jobfleet.inspection import QueueAddress, WorkerView
 from jobfleet_operator import actions
-from jobfleet_operator.drain import Seen, ids_by_queue
+from jobfleet_operator.drain import Seen
 from jobfleet_operator.memory import PoolMemory
 from jobfleet_operator.world import Key, PodView
 
@@ -25,14 +26,16 @@ def plan(
     for name, seen in workers.items():
         pod = known.get(name)
         over = pod.ended if pod is not None else complete
-        dead = seen if over else [one for one in seen if pod is not None and _outlived(pod, one, memory)]
         key = pool._replace(name=name)
-        found += [actions.Reclaim(address, key, ids, restarted=not over) for address, ids in ids_by_queue(dead)]
+        by_queue: dict[QueueAddress, list[str]] = {}
+        for address, worker in seen:
+            if over or (pod is not None and _outlived(pod, worker, memory)):
+                by_queue.setdefault(address, []).append(worker.id)
+        found += [actions.Reclaim(place, key, tuple(ids), restarted=not over) for place, ids in by_queue.items()]
     return found
 
 
-def _outlived(pod: PodView, seen: Seen, memory: PoolMemory) -> bool:
+def _outlived(pod: PodView, worker: WorkerView, memory: PoolMemory) -> bool:
     """Whether a worker started before its container ended last, by the one clock of their node."""
-    _, worker = seen
     ended = pod.worker_ended_ms
     return ended is not None and 0 < worker.started_ms < ended and worker.id not in memory.mourned

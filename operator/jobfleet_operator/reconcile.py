@@ -10,7 +10,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from jobfleet.inspection import QueueSettings, QueueSnapshot
+from jobfleet.inspection import DRAIN_MS, QueueAddress, QueueSettings, QueueSnapshot
 from jobfleet_operator import actions, disruption, drain, names, reclaim, report, resources, rollout, scaling, status
 from jobfleet_operator.actions import Action
 from jobfleet_operator.drain import Seen
@@ -199,7 +199,8 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
         return [actions.ApplyDeployment(resources.deployment(scene.pool, spec, first, scene.connection))]
     plan: list[Action] = []
     replicas = seen.replicas
-    members = drain.members(scene.pods, scene.workers)
+    queues = [QueueAddress(scene.pool.key.namespace, queue) for queue in spec.queues]
+    members = drain.members(scene.pods, scene.workers, _told(scene, queues))
     fleet = [member for member in members if not member.pod.released]
     rolling = _rolling(seen, fleet)
     if rolling and seen.settled:
@@ -221,7 +222,8 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
             cramped=disruption.cramped(seen, scene.pods),
         )
         plan += [actions.Adopt(pod.identity) for pod in succession.adopt]
-        plan += [actions.Drain(*told) for told in drain.by_queue(retreat.drain + succession.drain)]
+        tell = [*retreat.drain, *succession.drain, *_ending(scene)]
+        plan += [actions.Drain(*told) for told in drain.by_queue(tell, queues)]
         plan += [actions.Undrain(*told) for told in drain.by_queue(retreat.undrain + succession.undrain)]
         plan += [actions.RemovePod(pod.identity) for pod in succession.remove]
         plan += [actions.SetDeletionCost(pod.identity.key, names.VICTIM_COST) for pod in retreat.mark]
@@ -263,6 +265,21 @@ def _unseen(scene: PoolScene) -> set[str]:
         for name, seen in scene.workers.items()
         if name not in known and any(worker.lease_ms >= 0 for _, worker in seen)
     }
+
+
+def _told(scene: PoolScene, queues: Sequence[QueueAddress]) -> frozenset[str]:
+    """Pods whose worker, when it comes up, is given no job by any of the queues for some time to come."""
+    until = scene.seconds - (DRAIN_MS - drain.CERTAIN_MS) / 1000
+    told = scene.memory.told
+    return frozenset(
+        pod.name for pod in scene.pods if all(told.get((queue, pod.name), 0.0) > until for queue in queues)
+    )
+
+
+def _ending(scene: PoolScene) -> list[drain.Member]:
+    """Workers to be told whose Pod is ended: one that was coming up may not know."""
+    ending = [drain.Member(pod, tuple(scene.workers.get(pod.name, ()))) for pod in scene.pods if pod.deleting]
+    return [member for member in ending if member.workers and member.to_be_told]
 
 
 def _rolling(seen: DeploymentView, fleet: Sequence[drain.Member]) -> bool:

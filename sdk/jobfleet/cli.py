@@ -116,6 +116,9 @@ def _worker(options: argparse.Namespace) -> int:
     install(options.log_format, options.log_level)
     if options.reload:
         return _reloading(options.target)
+    # Before a worker has started and after it has ended, there is nothing to hand back. From here on, because the first
+    # process of a container does not get a signal that it handles nowhere: it would start, and be killed with its jobs.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     fleet = _load(options.target)
     changes = {
         "queues": weighted("--queue", options.queue) if options.queue else None,
@@ -128,9 +131,6 @@ def _worker(options: argparse.Namespace) -> int:
     settings = dataclasses.replace(
         fleet.worker_settings(), **{name: value for name, value in changes.items() if value is not None}
     )
-
-    # before a worker has started and after it has ended, there is nothing to hand back
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
     async def serve() -> None:
         await fleet.worker(settings).run()

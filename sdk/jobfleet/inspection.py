@@ -158,6 +158,7 @@ class Inspector:
     async def drain(self, address: QueueAddress, worker_ids: Sequence[str]) -> dict[str, int]:
         """Those workers get no job for ``DRAIN_MS``; returns what each holds at that instant, -1 for an unknown one.
 
+        A name in place of an id holds for the worker of that name that registers meanwhile, from its first moment.
         Tell them again before that is over, for as long as they are to be drained: without an operator they go on.
         """
         if not worker_ids:

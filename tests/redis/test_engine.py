@@ -167,6 +167,17 @@ async def test_a_draining_worker_gets_nothing_and_its_busy_count_is_exact(queue:
     assert [job.id for job in (await queue.exchange("w1", 1)).jobs] == ["b"]
 
 
+async def test_a_name_that_was_told_to_drain_holds_for_its_worker_from_the_first_moment(queue: Queue) -> None:
+    await queue.enqueue(new("a"))
+    assert await queue.client.run(steering.drain(REALM, QUEUE, ["pod"])) == {"pod": -1}
+    pulse = await queue.client.run(processing.heartbeat(REALM, QUEUE, "pod.1", b"", name="pod"))
+    grant = await queue.exchange("pod.1", 1)
+    assert (pulse.draining, grant.jobs, grant.hold) == (True, [], Hold.DRAINING)
+    await queue.client.run(steering.undrain(REALM, QUEUE, ["pod.1"]))
+    await queue.client.run(processing.heartbeat(REALM, QUEUE, "pod.1", b"", name="pod"))
+    assert [job.id for job in (await queue.exchange("pod.1", 1)).jobs] == ["a"], "only when it comes up"
+
+
 async def test_a_drain_that_nobody_renews_runs_out(queue: Queue) -> None:
     await queue.enqueue(new("a"))
     await queue.client.run(processing.heartbeat(REALM, QUEUE, "w1", b""))

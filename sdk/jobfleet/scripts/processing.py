@@ -166,8 +166,10 @@ class Pulse:
     returning: bool
 
 
-def heartbeat(realm: str, queue: str, worker: str, info: bytes, lease_ms: int = LEASE_MS) -> Command[Pulse]:
-    """Renew the lease for ``lease_ms`` from now."""
+def heartbeat(
+    realm: str, queue: str, worker: str, info: bytes, lease_ms: int = LEASE_MS, *, name: str = ""
+) -> Command[Pulse]:
+    """Renew the lease for ``lease_ms`` from now; ``name``: what the worker is called."""
     keys = queue_keys(realm, queue)
 
     def parse(raw: list[Any]) -> Pulse:
@@ -181,7 +183,7 @@ def heartbeat(realm: str, queue: str, worker: str, info: bytes, lease_ms: int = 
         )
 
     names = [keys.workers, keys.info, keys.draining, keys.busy, keys.active(worker), keys.forwarding, keys.config]
-    return Command(_heartbeat, names, [worker, lease_ms, info], parse)
+    return Command(_heartbeat, names, [worker, lease_ms, info, name], parse)
 
 
 POISON = pack_failure(

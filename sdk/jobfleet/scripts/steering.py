@@ -45,7 +45,10 @@ DRAIN_MS = 60_000
 
 
 def drain(realm: str, queue: str, workers: Sequence[str], lasts_ms: int = DRAIN_MS) -> Command[dict[str, int]]:
-    """Give those workers nothing for so long; the answer is what each still holds, -1 where there is no such worker."""
+    """Give those workers nothing for so long; the answer is what each still holds, -1 where there is no such worker.
+
+    A name instead of a worker's id holds for a worker of that name that comes up meanwhile.
+    """
     keys = queue_keys(realm, queue)
 
     def parse(raw: list[Any]) -> dict[str, int]:

@@ -89,7 +89,8 @@ class Keeper:
         settings = self._settings
         believed = lane.held()
         info = codec.pack_info(settings.name, settings.pool, self._slots.total, self._started_ms)
-        pulse = self._client.run(heartbeat(lane.realm, lane.queue, settings.id, info, lease_ms=settings.lease_ms))
+        beat = heartbeat(lane.realm, lane.queue, settings.id, info, lease_ms=settings.lease_ms, name=settings.name)
+        pulse = self._client.run(beat)
         self._loop.call_soon_threadsafe(lane.compare, believed, pulse)
         to_forward = pulse.to_forward > 0
         if time.monotonic() < self._trouble_until:

@@ -48,9 +48,12 @@ def worker(
     return WorkerView(f"{name}.1", name, "photos", 4, busy, lease_ms, DRAIN_MS if draining else 0, started_ms)
 
 
-def member(name: str, *, busy: int = 0, draining: bool = False, working: bool = True, **more: Any) -> Member:
+def member(
+    name: str, *, busy: int = 0, draining: bool = False, working: bool = True, told: bool = True, **more: Any
+) -> Member:
+    """A Pod with its worker; without one (`working`) it was told to take no job when it comes up, or not (`told`)."""
     seen = ((PHOTOS, worker(name, busy=busy, draining=draining)),) if working else ()
-    return Member(pod(name, **more), seen)
+    return Member(pod(name, **more), seen, told and not working)
 
 
 def snapshot(*workers: WorkerView, **numbers: Any) -> QueueSnapshot:

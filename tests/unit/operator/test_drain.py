@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobfleet_operator import drain, names
 from jobfleet_operator.drain import Member, plan
-from unit.operator.people import member
+from unit.operator.people import PHOTOS, member
 
 COST = names.VICTIM_COST
 
@@ -53,6 +53,13 @@ def test_pods_that_never_began_leave_before_any_worker() -> None:
     fleet = [member("a"), member("b", working=False, ready=False, cost=COST)]
     retreat = plan(fleet, replicas=2, goal=1, rolling=False)
     assert (retreat.replicas, retreat.drain) == (1, ())
+
+
+def test_a_pod_whose_worker_is_about_to_come_up_is_told_by_its_name_before_it_goes() -> None:
+    coming = member("b", working=False, told=False, ready=False, cost=COST)
+    retreat = plan([member("a"), coming], replicas=2, goal=1, rolling=False)
+    assert (retreat.replicas, told(retreat.drain)) == (2, {"b"})
+    assert drain.by_queue(retreat.drain, [PHOTOS]) == [(PHOTOS, ("b",))]
 
 
 def test_a_busy_pod_that_is_not_ready_holds_the_step_because_it_would_be_deleted_first() -> None:

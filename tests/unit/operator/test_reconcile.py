@@ -118,6 +118,21 @@ def test_a_worker_that_started_before_its_container_ended_is_dead_and_its_succes
     assert not [one for one in plan_pool(seen) if isinstance(one, actions.Reclaim)], "once each"
 
 
+def test_a_pod_without_a_worker_goes_only_after_its_name_was_told() -> None:
+    coming = scene(size=0, before=1, deployment=deployment(1), pods=[pod("p0", cost=-1000)])
+    assert "SetReplicas" not in kinds(plan_pool(coming))
+    assert actions.Drain(PHOTOS, ("p0",)) in plan_pool(coming)
+    coming.memory.tell(PHOTOS, ["p0"], coming.seconds)
+    assert "SetReplicas" in kinds(plan_pool(coming))
+    assert "SetReplicas" not in kinds(plan_pool(replace(coming, seconds=coming.seconds + 46.0)))
+
+
+def test_a_worker_that_came_up_in_a_pod_that_is_ended_is_told_to_drain() -> None:
+    ending = replace(pod("p0"), deleting=True)
+    seen = scene(size=1, pods=[ending, pod("p1")], workers={n: [(PHOTOS, worker(n))] for n in ("p0", "p1")})
+    assert actions.Drain(PHOTOS, ("p0.1",)) in plan_pool(seen)
+
+
 def test_trouble_is_told_once_and_its_end_too() -> None:
     trouble = ("RedisUnreachable", "no answer")
     first = scene(size=1, trouble=trouble, load=None)

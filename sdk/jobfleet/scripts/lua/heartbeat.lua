@@ -2,7 +2,7 @@
 --
 -- KEYS[1] workers   zset  worker by end of lease, ms
 -- KEYS[2] info      hash  worker -> bytes
--- KEYS[3] draining  zset  worker by ms at which its mark runs out
+-- KEYS[3] draining  zset  worker or name by ms at which its mark runs out
 -- KEYS[4] busy      hash  worker -> jobs it holds
 -- KEYS[5] active    hash  id -> attempt, of this worker alone
 -- KEYS[6] forwarding  zset  failed, on their way to the dead-letter queue
@@ -10,6 +10,7 @@
 -- ARGV[1] worker
 -- ARGV[2] lease     ms from now
 -- ARGV[3] info      bytes: name, pool, slots, packed by the worker
+-- ARGV[4] name      what the worker is called; with its first heartbeat it takes over a mark that its name has
 -- Where its own lease had ended, it is told of no others': whatever held it up may have held them up too.
 -- returns {draining (0|1), {id, attempt, ...} held by this worker, {worker whose lease ended, ...} at most ten,
 --          failed jobs to be carried to the dead-letter queue, whether what runs is to come back (0|1)}
@@ -22,6 +23,10 @@ local lease = redis.call('ZSCORE', workers, worker)
 local overdue = {}
 if not lease or tonumber(lease) > now then
   overdue = redis.call('ZRANGEBYSCORE', workers, '-inf', now, 'LIMIT', 0, 10)
+end
+if not lease then
+  local marked = redis.call('ZSCORE', draining, ARGV[4])
+  if marked then redis.call('ZADD', draining, marked, worker) end
 end
 redis.call('ZADD', workers, now + tonumber(ARGV[2]), worker)
 redis.call('HSET', info, worker, ARGV[3])
