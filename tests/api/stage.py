@@ -229,7 +229,8 @@ class Node:
 
     def _env(self, pod: dict[str, Any]) -> dict[str, str]:
         """The container's environment, as a kubelet would make it from the Pod and its Secrets."""
-        container, found = pod["spec"]["containers"][0], {"PYTHONPATH": str(APP)}
+        container = pod["spec"]["containers"][0]
+        found = {"PYTHONPATH": os.pathsep.join([str(APP), os.environ.get("PYTHONPATH", "")])}
         for source in container.get("envFrom", []):
             encoded = self.shop.get("secret", source["secretRef"]["name"])["data"]
             found |= {key: decode(value) for key, value in encoded.items()}
