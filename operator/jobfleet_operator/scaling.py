@@ -223,25 +223,29 @@ def _by_backlog(load: Load, size: int, policy: Policy) -> tuple[int, str]:
 
 
 def _flow(load: Load, policy: Policy) -> tuple[int, str] | None:
-    """Workers that keep up with the arrivals and get the waiting jobs done in time (Little's law).
+    """Workers that keep up with the arrivals and get all there is done in time (Little's law).
 
-    With W jobs waiting, a of them coming in a second, S seconds each, c slots a worker and T seconds of
-    time, W / T + a jobs a second have to be done, and one worker does c / S. None: it is not asked for,
-    or no service time has been measured.
+    With W jobs waiting, B running, a of them coming in a second, S seconds each, c slots a worker and T seconds
+    of time: W jobs fill W·S / T slots, and those that run or come meanwhile the larger of B·S / T and a·S. A job
+    that takes longer than T fills one slot and no more: it cannot be done sooner, but it should run at once.
+    None: it is not asked for, or no service time has been measured.
 
     >>> policy = Policy(concurrency=4, drain_within_seconds=60)
     >>> _flow(Load(backlog=600, waiting=600, service_ms=2000, arrivals_per_minute=120), policy)
-    (6, '600 waiting of 2.0 s each and 120 new ones a minute, done within 60 s, ask for 6')
+    (6, '600 waiting and 0 running of 2.0 s each and 120 new ones a minute, done within 60 s, ask for 6')
+    >>> _flow(Load(backlog=9, waiting=1, busy_slots=8, service_ms=400_000), policy)[0]
+    3
     """
     within = policy.drain_within_seconds
     if within is None or load.service_ms is None:
         return None
     # In whole numbers, so that 6 does not become 7 by a rounding error.
-    work = load.service_ms * (60 * load.waiting + within * load.arrivals_per_minute)
-    need = ceil(Fraction(work, 60_000 * within * policy.concurrency))
+    each = min(load.service_ms, 1000 * within)
+    running = max(within * load.arrivals_per_minute * load.service_ms, 60 * load.busy_slots * each)
+    need = ceil(Fraction(60 * load.waiting * each + running, 60_000 * within * policy.concurrency))
     return need, (
-        f"{load.waiting} waiting of {load.service_ms / 1000:.1f} s each and {load.arrivals_per_minute} new ones "
-        f"a minute, done within {within} s, ask for {need}"
+        f"{load.waiting} waiting and {load.busy_slots} running of {load.service_ms / 1000:.1f} s each and "
+        f"{load.arrivals_per_minute} new ones a minute, done within {within} s, ask for {need}"
     )
 
 

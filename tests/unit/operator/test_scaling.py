@@ -178,12 +178,22 @@ def test_the_answer_says_when_the_maximum_keeps_the_pool_small() -> None:
 
 
 @given(policies, loads, st.integers(1, 60))
-def test_what_should_be_drained_in_time_can_be(policy: Policy, load: Load, within: int) -> None:
+def test_what_should_be_drained_in_time_can_be_unless_a_job_alone_takes_longer(
+    policy: Policy, load: Load, within: int
+) -> None:
     policy = replace(policy, drain_within_seconds=within, max_workers=10_000_000, min_workers=0)
     load = replace(load, service_ms=load.service_ms or 1)
     decision = decide(Observation(0.0, 0, load), policy, History())
-    done_in_time = decision.size * policy.concurrency * within * 1000 / (load.service_ms or 1)
-    assert done_in_time >= (load.waiting + load.arrivals_per_minute * within / 60) * (1 - 1e-9)
+    each = min(load.service_ms or 1, within * 1000)
+    slot_ms = decision.size * policy.concurrency * within * 1000
+    assert slot_ms >= (load.waiting + load.busy_slots) * each * (1 - 1e-9)
+    assert slot_ms >= (load.waiting * each + load.arrivals_per_minute * within / 60 * load.service_ms) * (1 - 1e-9)
+
+
+def test_jobs_that_take_longer_than_the_time_get_a_slot_each_and_no_more() -> None:
+    policy = Policy(drain_within_seconds=60, concurrency=2, max_workers=50)
+    hours = Load(backlog=9, waiting=3, busy_slots=6, service_ms=3_600_000)
+    assert run(policy, [hours])[0].size == 5
 
 
 def test_until_a_service_time_is_measured_the_backlog_per_worker_counts() -> None:
