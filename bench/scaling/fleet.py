@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from bench.scaling.world import Pod, World
 from jobfleet.inspection import QueueAddress, QueueSnapshot, WorkerView
 from jobfleet_operator import drain, names, reconcile, scaling
-from jobfleet_operator.memory import QueueMemory, Sample
+from jobfleet_operator.look import REACTION_SECONDS
+from jobfleet_operator.memory import QueueMemory, Sample, Starts
 from jobfleet_operator.world import Identity, Key, PodView
 
 QUEUE = QueueAddress("bench", "jobs")
 POOL = "pool"
 SWEEP_SECONDS = 1.0
-REACTION_SECONDS = 0.1
+WAKE_SECONDS = 0.1
 """From a queue's wake event until the Deployment is patched."""
 
 
@@ -29,6 +30,7 @@ class Jobfleet:
     size: int = 0
     history: scaling.History = field(default_factory=scaling.History)
     memory: QueueMemory = field(default_factory=QueueMemory)
+    starts: Starts = field(default_factory=Starts)
 
     def begin(self, world: World) -> None:
         """Start the sweep."""
@@ -37,7 +39,7 @@ class Jobfleet:
 
     def woken(self) -> None:
         """The event from Redis."""
-        self._world.after(REACTION_SECONDS, self._round)
+        self._world.after(WAKE_SECONDS, self._round)
 
     def _sweep(self) -> None:
         self._world.after(SWEEP_SECONDS, self._sweep)
@@ -49,8 +51,10 @@ class Jobfleet:
         self.memory.measure(
             Sample(world.now, seen.enqueued_total, seen.finished_total, seen.busy_ms_total),
         )
+        self.starts.note(world.now, (pod.name for pod in pods), [pod.name for pod in pods if pod.ready])
         load = reconcile.load(POOL, {QUEUE.queue: seen}, frozenset(), {QUEUE.queue: self.memory.flow()})
-        decision = scaling.decide(scaling.Observation(world.now, self.size, load), self.policy, self.history)
+        observation = scaling.Observation(world.now, self.size, load, start_seconds=self.starts.seconds(None))
+        decision = scaling.decide(observation, self.policy, self.history)
         self.size, self.history = decision.size, decision.history
         self._retreat(pods, seen)
 
@@ -76,6 +80,7 @@ class Jobfleet:
         """What Redis would tell."""
         world = self._world
         now_ms = round(world.now * 1000)
+        horizon = world.now + self.starts.seconds(None) + REACTION_SECONDS
         workers = tuple(
             WorkerView(pod.name, pod.name, POOL, world.trace.slots, len(pod.held), 10_000, pod.draining)
             for pod in pods
@@ -83,7 +88,8 @@ class Jobfleet:
         )
         return QueueSnapshot(
             address=QUEUE, now_ms=now_ms, waiting=len(world.waiting), active=world.active, delayed=len(world.delayed),
-            delayed_due=0, completed=0, failed=0, cancelled=0,
+            delayed_due=0, delayed_soon=sum(due <= horizon for due in world.delayed),
+            completed=0, failed=0, cancelled=0,
             oldest_waiting_ms=round(world.waiting[0].due * 1000) if world.waiting else None,
             next_due_ms=round(world.delayed[0] * 1000) if world.delayed else None,
             enqueued_total=world.enqueued, completed_total=len(world.done), failed_total=0, retried_total=0,

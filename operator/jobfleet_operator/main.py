@@ -55,7 +55,7 @@ class Operator:
         self._redises = Redises(self._woken)
         applier = Applier(self._kube, self.cache, acting=self.leader.acting, reporter=identity)
         self._urls = RedisUrls(self._kube, settings.redis_url, lambda queue: self._changed(Kind.QUEUES, queue))
-        self.loop = Loop(self.cache, self._urls, self._redises, applier, self.leader)
+        self.loop = Loop(self.cache, self._urls, self._redises, applier, self.leader, settings.quotas)
         self._health = HealthServer(
             settings.health_port,
             {"/livez": self.loop.trouble, "/readyz": self._readiness},

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from jobfleet_operator.settings import Settings
+
 from .conftest import Chart, Manifest, Rendering
 
 EXTERNAL = {
@@ -16,6 +18,7 @@ VARIANTS = {
     "external": EXTERNAL,
     "namespaced": {"watchNamespaces": ["shop", "lab"]},
     "two operators": {"operator": {"replicas": 2}},
+    "quotas": {"workerQuota": {"cluster": 100, "namespaces": {"shop": 20, "*": 50}}},
     "persistent": {"redis": {"embedded": {"persistence": {"enabled": True, "storageClassName": "fast"}}}},
 }
 
@@ -106,6 +109,15 @@ def test_named_namespaces_get_a_role_each_and_the_cluster_gets_none(chart: Chart
 
 def test_all_namespaces_are_an_empty_list_to_the_operator(chart: Chart) -> None:
     assert operator_environment(chart.render())["JOBFLEET_NAMESPACES"]["value"] == ""
+
+
+def test_quotas_reach_the_operator_as_it_reads_them(chart: Chart) -> None:
+    assert not {name for name in operator_environment(chart.render()) if "QUOTA" in name}
+    rendering = chart.render({"workerQuota": {"cluster": 0, "namespaces": {"shop": 20, "*": 50}}})
+    given = {name: one["value"] for name, one in operator_environment(rendering).items() if "QUOTA" in name}
+    quotas = Settings.from_env(given).quotas
+    assert (quotas.cluster, quotas.of("shop"), quotas.of("bank")) == (0, 20, 50)
+    assert "'Shop' does not match" in chart.refusal({"workerQuota": {"namespaces": {"Shop": 1}}})
 
 
 def test_the_embedded_redis_and_the_operator_share_a_secret_that_was_made_up(chart: Chart) -> None:
