@@ -1,6 +1,7 @@
 """The operator's own settings, from its environment."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,6 +29,12 @@ class Settings(BaseModel):
         default_factory=dict,
         description="Workers that the pools of a namespace may have together, such as shop=20,*=50; "
         "* is each of the others.",
+    )
+    external_metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of external.metrics.k8s.io, over TLS; 0: it is not served."
+    )
+    external_metrics_folder: Path = Field(
+        default=Path("/etc/jobfleet/external-metrics"), description="Folder of its certificate: tls.crt and tls.key."
     )
     health_port: int = Field(default=8080, ge=0, le=65535, description="Port of /livez and /readyz.")
     log_format: str = Field(default="text", pattern="^(text|json)$", description="text or json.")
