@@ -12,6 +12,8 @@ from bench.table import row
 
 COLORS = {"jobfleet": "#1f6feb", "KEDA and HPA": "#d1242f"}
 WIDTH, HEIGHT, LEFT, GAP = 760, 110, 40, 44
+SHOWN_SECONDS = 3900.0
+"""What is later is not in the picture: more of the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,10 @@ def picture(traces: Sequence[Trace], results: Results) -> str:
 
 
 def _panel(trace: Trace, found: Mapping[str, Outcome], top: int) -> list[str]:
-    quiet = min(job.due for job in trace.jobs) - 60.0
-    begin, end = max(0.0, quiet), min(max(one.end for one in found.values()), max(j.due for j in trace.jobs) + 1200.0)
-    most = max(size for one in found.values() for _, size in one.sizes)
+    begin = max(0.0, min(job.due for job in trace.jobs) - 60.0)
+    end = min(max(one.end for one in found.values()), begin + SHOWN_SECONDS)
+    shown = {side: [(at, size) for at, size in one.sizes if at <= end] for side, one in found.items()}
+    most = max(size for sizes in shown.values() for _, size in sizes)
 
     def place(seconds: float, size: int) -> str:
         x = LEFT + (min(max(seconds, begin), end) - begin) / (end - begin) * (WIDTH - LEFT - 10)
@@ -96,9 +99,9 @@ def _panel(trace: Trace, found: Mapping[str, Outcome], top: int) -> list[str]:
         f'<text x="{LEFT - 6}" y="{base}" text-anchor="end">0</text>',
         f'<text x="{WIDTH - 10}" y="{base + 14}" text-anchor="end">{(end - begin) / 60:.0f} min</text>',
     ]
-    for side, one in found.items():
+    for side, sizes in shown.items():
         points, size = [], 0
-        for at, after in (*one.sizes, (end, one.sizes[-1][1])):
+        for at, after in (*sizes, (end, sizes[-1][1])):
             points += [place(at, size), place(at, after)]
             size = after
         parts.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{COLORS[side]}" stroke-width="1.5"/>')
