@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 TYPED_TESTS := tests/cluster_tool tests/fixtures tests/conftest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test bench demo lint format verify lock crds cluster cluster-down clean clean-cache
+.PHONY: help setup test bench bench-scaling demo lint format verify lock crds cluster cluster-down clean clean-cache
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -23,6 +23,9 @@ test: setup ## run every test; brings up what they need (ARGS="tests/unit -k nam
 
 bench: setup ## speed beside BullMQ, dramatiq, arq and others, measured here (ARGS="--quick", ARGS="--peer bullmq"; bench/run --help)
 	bench/run $(ARGS)
+
+bench-scaling: setup ## waiting and cost of our scaling beside KEDA and the HPA, simulated on five traces (seconds)
+	$(BIN)/python -m bench.scaling $(ARGS)
 
 demo: setup ## the whole path on a real cluster, from apply to thumbnails and back to zero workers (KEEP=1 keeps it up)
 	KEEP=$(KEEP) $(BIN)/python examples/photos/demo.py

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["fixtures.redis_server", "fixtures.api_server", "fixtures.kind_cluster"]
+pytest_plugins = ["fixtures.redis_server", "fixtures.api_server", "fixtures.kind_cluster", "fixtures.chart"]
 
 SUITES = ("unit", "redis", "api", "cluster", "chaos")
 """Folders of tests by cost, cheapest first."""

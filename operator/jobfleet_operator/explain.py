@@ -64,6 +64,7 @@ def _decided(decision: LastDecision) -> list[str]:
             f"  backlog {decision.backlog}: {decision.waiting} waiting, {decision.backlog - decision.waiting} running; "
             f"{decision.busy_slots} of them on this pool's workers, {decision.concurrency} slots each"
         ),
+        *([f"  {decision.upcoming} delayed jobs that fall due soon"] if decision.upcoming else []),
         f"  backlogPerWorker {decision.backlog_per_worker}, tolerancePercent {decision.tolerance_percent}",
     ]
     if decision.drain_within_seconds is not None:
@@ -74,6 +75,8 @@ def _decided(decision: LastDecision) -> list[str]:
         told.append(f"  maxAgeSeconds {decision.max_age_seconds}: the oldest waited {decision.oldest_seconds} s")
     if decision.floor:
         told.append(f"  a floor of {decision.floor} by the calendar")
+    if decision.limit is not None:
+        told.append(f"  a limit of {decision.limit}: {decision.limit_reason}")
     return told
 
 
@@ -110,8 +113,17 @@ def _wanted(decision: LastDecision, policy: scaling.Policy) -> int:
         service_ms=decision.service_ms,
         arrivals_per_minute=decision.arrivals_per_minute,
         oldest_seconds=decision.oldest_seconds,
+        upcoming=decision.upcoming,
     )
-    observation = scaling.Observation(0.0, decision.from_replicas, load, decision.floor)
+    limits = () if decision.limit is None else (scaling.Limit(decision.limit, "", decision.limit_reason or ""),)
+    observation = scaling.Observation(
+        now=0.0,
+        size=decision.from_replicas,
+        load=load,
+        floor=decision.floor,
+        limits=limits,
+        start_seconds=decision.start_seconds,
+    )
     return scaling.decide(observation, policy, scaling.History()).wanted
 
 

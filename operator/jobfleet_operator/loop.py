@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSnapshot
-from jobfleet_operator import observe, reconcile
+from jobfleet_operator import claims, observe, reconcile
 from jobfleet_operator.actions import Action, ApplySecret, Note, PatchStatus
 from jobfleet_operator.adapters.kube import KubeError, Refused
 from jobfleet_operator.adapters.redis import Redises
@@ -25,7 +25,9 @@ from jobfleet_operator.apply import Applier, Errand, NotActing
 from jobfleet_operator.cache import Cache, Kind
 from jobfleet_operator.memory import PoolMemory, QueueMemory, Sample
 from jobfleet_operator.names import JOB_QUEUE, WORKER_POOL
-from jobfleet_operator.world import Key, QueueResource
+from jobfleet_operator.scaling import quota
+from jobfleet_operator.scaling.quota import Quotas
+from jobfleet_operator.world import Key, PoolResource, QueueResource
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +64,17 @@ class Subject:
 class Loop:
     """Holds what the acting operator remembers and makes the rounds."""
 
-    def __init__(self, cache: Cache, urls: RedisUrls, redises: Redises, applier: Applier, leader: Leader) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        urls: RedisUrls,
+        redises: Redises,
+        applier: Applier,
+        leader: Leader,
+        quotas: Quotas | None = None,
+    ) -> None:
         self._cache, self._urls, self._redises = cache, urls, redises
+        self._quotas = quotas or Quotas()
         self._applier, self._leader = applier, leader
         self._queues: dict[Key, QueueMemory] = {}
         self._pools: dict[Key, PoolMemory] = {}
@@ -160,6 +171,11 @@ class Loop:
         for queue in queues:
             self._measure(look, queue)
         for pool in pools:
+            self._guarded(self._note_pods, look, pool)
+        if self._quotas:
+            claimed = claims.claims(look, self._pools, self._queues, set(pools))
+            look = replace(look, shares=quota.shares(claimed, self._quotas))
+        for pool in pools:
             self._guarded(self._do_pool, look, pool)
         for queue in queues if only is None else [s.key for s in only if s.kind == JOB_QUEUE]:
             self._guarded(self._do_queue, look, queue)
@@ -187,14 +203,15 @@ class Loop:
         """Read these queues, one round trip for each Redis."""
         urls: dict[Key, str | None] = {}
         problems: dict[Key, str] = {}
-        by_url: dict[str, list[QueueAddress]] = {}
+        by_url: dict[str, dict[QueueAddress, int]] = {}
         for queue in queues:
             url, problem = self._urls.resolve(self._cache.queues[queue])
             urls[queue] = url
             if url is None:
                 problems[queue] = problem
             else:
-                by_url.setdefault(url, []).append(observe.address(queue))
+                ahead = observe.ahead_ms(self._cache, queue, self._pools)
+                by_url.setdefault(url, {})[observe.address(queue)] = ahead
         read = await asyncio.gather(*(self._redises.read(url, found) for url, found in by_url.items()))
         snapshots: dict[QueueAddress, QueueSnapshot] = {}
         for part in read:
@@ -216,9 +233,7 @@ class Loop:
         subject, pool = Subject(WORKER_POOL, key), self._cache.pools.get(key)
         if pool is None:
             return
-        memory = self._pools.get(key)
-        if memory is None or memory.uid != pool.identity.uid:
-            memory = self._pools[key] = PoolMemory(pool.identity.uid)
+        memory = self._pool_memory(pool)
         if not self._free(subject, memory, look.seconds):
             return
         scene = observe.pool_scene(look, pool, memory, self._queues)
@@ -227,6 +242,18 @@ class Loop:
         memory.said = trouble[0] if trouble else ""
         queue = Key(key.namespace, pool.spec.queues[0]) if pool.spec and pool.spec.queues else None
         self._send(subject, Errand(pool.identity, WORKER_POOL, plan, memory, self._redis(look, queue)))
+
+    def _note_pods(self, look: observe.Look, key: Key) -> None:
+        """Note what a pool's Pods show, before it and those that share a quota with it are decided about."""
+        pool = self._cache.pools.get(key)
+        if pool is not None:
+            observe.note_pods(look, pool, self._pool_memory(pool))
+
+    def _pool_memory(self, pool: PoolResource) -> PoolMemory:
+        memory = self._pools.get(pool.key)
+        if memory is None or memory.uid != pool.identity.uid:
+            memory = self._pools[pool.key] = PoolMemory(pool.identity.uid)
+        return memory
 
     def _remembered(self, queue: QueueResource) -> QueueMemory:
         memory = self._queues.get(queue.key)

@@ -55,7 +55,7 @@ class Operator:
         self._redises = Redises(self._woken)
         applier = Applier(self._kube, self.cache, acting=self.leader.acting, reporter=identity)
         self._urls = RedisUrls(self._kube, settings.redis_url, lambda queue: self._changed(Kind.QUEUES, queue))
-        self.loop = Loop(self.cache, self._urls, self._redises, applier, self.leader)
+        self.loop = Loop(self.cache, self._urls, self._redises, applier, self.leader, settings.quotas)
         self._health = HealthServer(
             settings.health_port,
             {"/livez": self.loop.trouble, "/readyz": self._readiness},
@@ -108,6 +108,8 @@ class Operator:
     async def _run_parts(self) -> None:
         lead = asyncio.ensure_future(self.leader.run())
         parts: list[Awaitable[Any]] = [self.loop.run(), self._relist(), self._watching.run()]
+        if self._settings.external_metrics_port:
+            parts.append(self._external_metrics())
         tasks = [asyncio.ensure_future(part) for part in parts]
         try:
             await asyncio.wait([lead, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -120,6 +122,13 @@ class Operator:
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
+
+    async def _external_metrics(self) -> None:
+        # The server costs memory, so it is only loaded where it is asked for.
+        from jobfleet_operator.metrics_api import MetricsApi  # noqa: PLC0415
+
+        port, folder = self._settings.external_metrics_port, self._settings.external_metrics_folder
+        await MetricsApi(port, folder, self._kube, self.cache, self._urls, self._redises).run()
 
     def stop_watching(self) -> bool:
         """End the watches; returns whether they did so in time."""

@@ -5,7 +5,7 @@ every Deployment and Secret is applied once more, and nothing else is different.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil
@@ -14,11 +14,17 @@ from zlib import crc32
 
 from jobfleet.inspection import DRAIN_MS, QueueAddress
 from jobfleet_operator.scaling import History
+from jobfleet_operator.scaling.quota import Claim
 from jobfleet_operator.world import Manifest
 
 RATE_WINDOW_SECONDS = 10.0
 FLOW_WINDOW_SECONDS = 60.0
 SAMPLE_SECONDS = 1.0
+STARTS = 5
+"""So many starts are remembered."""
+DEFAULT_START_SECONDS = 10
+MOST_START_SECONDS = 300
+"""One that took longer was waiting for something else."""
 BURST_SHARE = 0.1
 """So many of the busiest samples do not count for the rate of arrivals: a burst is backlog, not a rate."""
 
@@ -61,6 +67,38 @@ class StatusMemory:
 
 
 @dataclass(slots=True)
+class Starts:
+    """How long the pool's workers took to start lately, from the time that their Pod was seen to the first lease."""
+
+    lately: deque[float] = field(default_factory=lambda: deque(maxlen=STARTS))
+    _began: dict[str, float] | None = None
+    """Pods that have no worker yet → when they were seen first; None before the first look."""
+    _known: set[str] = field(default_factory=set)
+
+    def note(self, seconds: float, pods: Iterable[str], working: Collection[str]) -> None:
+        """Note the Pods that there are now, and which of them have a worker."""
+        names = set(pods)
+        if self._began is None:
+            # Of those that were there before, nobody knows since when.
+            self._began, self._known = {}, names
+            return
+        for name in names - self._known:
+            self._began[name] = seconds
+        self._known = names
+        for name in list(self._began):
+            if name in working:
+                self.lately.append(seconds - self._began.pop(name))
+            elif name not in names:
+                del self._began[name]
+
+    def seconds(self, told: int | None) -> int:
+        """The longest of the last few, in whole seconds; before the first: what was told before, or a guess."""
+        if not self.lately:
+            return DEFAULT_START_SECONDS if told is None else told
+        return min(ceil(max(self.lately)), MOST_START_SECONDS)
+
+
+@dataclass(slots=True)
 class PoolMemory:
     """About one WorkerPool; one that was deleted and made anew is another."""
 
@@ -69,7 +107,12 @@ class PoolMemory:
     """The wanted size; None before the first decision."""
     history: History = field(default_factory=History)
     limited: bool = False
-    """Whether the maximum kept it from growing."""
+    """Whether something keeps it from having what it needs."""
+    claim: Claim | None = None
+    """What it would have without quotas, as it was when it was decided about last."""
+    proven: bool = False
+    """Whether any of its Pods has served."""
+    starts: Starts = field(default_factory=Starts)
     decision: Manifest | None = None
     """`status.lastDecision` as it should read."""
     why: str = ""

@@ -7,6 +7,7 @@ that it can be made again at any time and a missed event costs nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 
 from pydantic import BaseModel
 
@@ -49,7 +50,7 @@ def load(
     Jobs that workers of another pool run are theirs: this one need not grow for them; nor for those that Pods on
     their way out (`leaving`, by name) still run. The waiting jobs of a paused queue wait for a person.
     """
-    backlog = busy = waiting = oldest = arrivals = finished = busy_ms = 0
+    backlog = busy = waiting = upcoming = oldest = arrivals = finished = busy_ms = 0
     for name, snapshot in snapshots.items():
         if snapshot is None:
             return None
@@ -62,6 +63,7 @@ def load(
         if name in paused:
             continue
         waiting += snapshot.waiting + snapshot.delayed_due
+        upcoming += snapshot.delayed_soon
         arrivals += flow.arrivals_per_minute
         if snapshot.oldest_waiting_ms is not None:
             oldest = max(oldest, (snapshot.now_ms - snapshot.oldest_waiting_ms) // 1000)
@@ -72,6 +74,7 @@ def load(
         service_ms=busy_ms // finished if finished else None,
         arrivals_per_minute=arrivals,
         oldest_seconds=oldest,
+        upcoming=upcoming,
     )
 
 
@@ -176,13 +179,14 @@ def plan_pool(scene: PoolScene) -> list[Action]:
         goal=goal,
         why=scene.memory.why if trouble is None else f"held at {goal}: {trouble[0]}",
         busy_workers=sum(1 for seen in scene.workers.values() if any(worker.busy for _, worker in seen)),
-        limited=scene.decision is not None and scene.decision.limited,
+        limit=None if scene.decision is None else scene.decision.limit,
         deployment=scene.deployment,
         pods=scene.pods,
         trouble=trouble,
         decision=scene.memory.decision,
         deployment_generation=scene.memory.generation,
         disruption_percent=scene.memory.budget[1] if scene.memory.budget else None,
+        start_seconds=max(map(ceil, scene.memory.starts.lately), default=scene.pool.status.get("startSeconds")),
     )
     said = report.pool_status(facts, scene.now)
     plan += _status(said, names.WORKER_POOLS, scene.pool, scene.memory.status, scene)

@@ -10,6 +10,7 @@ from datetime import datetime
 from jobfleet.inspection import QueueSnapshot
 from jobfleet_operator import resources, status
 from jobfleet_operator.models import JobQueueStatus, LastDecision, WorkerPoolStatus
+from jobfleet_operator.scaling import Limit
 from jobfleet_operator.status import Finding
 from jobfleet_operator.world import DeploymentView, Manifest, PodView, PoolResource, QueueResource
 
@@ -23,7 +24,7 @@ class Server:
 
     goal: int
     limited: bool
-    """Whether it is at its maximum and more is wanted."""
+    """Whether more workers are wanted than it may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,11 @@ def queue_health(facts: QueueFacts) -> tuple[str, str, str]:
     if ready_jobs and not live:
         return _without_workers(facts.servers, late=late)
     if ready_jobs and late and facts.servers and all(server.limited for server in facts.servers):
-        return "Backlogged", "AtMaximum", "jobs wait for long and the pools are at spec.maxReplicas: raise it"
+        return (
+            "Backlogged",
+            "ScalingLimited",
+            ("jobs wait for long and the pools may not grow: see the condition ScalingLimited of the WorkerPool"),
+        )
     return "Healthy", "Serving", "jobs are accepted and run"
 
 
@@ -132,7 +137,8 @@ class PoolFacts:
     goal: int
     why: str
     busy_workers: int
-    limited: bool
+    limit: Limit | None
+    """What allows fewer workers than are needed."""
     deployment: DeploymentView | None
     pods: Sequence[PodView]
     trouble: tuple[str, str] | None
@@ -140,6 +146,7 @@ class PoolFacts:
     decision: Manifest | None
     deployment_generation: int | None = None
     disruption_percent: int | None = None
+    start_seconds: int | None = None
 
 
 def pool_status(facts: PoolFacts, now: datetime) -> WorkerPoolStatus:
@@ -152,6 +159,7 @@ def pool_status(facts: PoolFacts, now: datetime) -> WorkerPoolStatus:
         replicas=seen.existing if seen else 0,
         ready_replicas=seen.ready if seen else 0,
         busy_workers=facts.busy_workers,
+        start_seconds=facts.start_seconds,
         reason=facts.why,
         selector=resources.selector(pool.key.name),
         deployment_generation=facts.deployment_generation,
@@ -171,13 +179,13 @@ def pool_findings(facts: PoolFacts) -> list[Finding]:
     if facts.trouble is not None:
         ready = Finding(status.READY, "False", *facts.trouble)
     limited = Finding(status.SCALING_LIMITED, "False", "WithinLimits", "the pool has the size that it needs")
-    if facts.limited:
-        limited = Finding(
-            status.SCALING_LIMITED,
-            "True",
-            "AtMaximum",
-            "more workers are needed than spec.maxReplicas allows: raise it if the jobs should be done sooner",
+    if facts.limit is not None:
+        why = (
+            "more workers are needed than spec.maxReplicas allows: raise it if the jobs should be done sooner"
+            if facts.limit.reason == "AtMaximum"
+            else f"more workers are needed than there may be: {facts.limit.words}"
         )
+        limited = Finding(status.SCALING_LIMITED, "True", facts.limit.reason, why)
     return [ready, _workers_finding(facts), limited]
 
 

@@ -121,7 +121,7 @@ def matters(before: Manifest, after: Manifest, *, age_seconds: float, now: datet
 
 _GAUGES = frozenset({"waiting", "active", "delayed", "failed"})
 _NUMBERS = _GAUGES | {"oldestJobTime", "rate", "busyWorkers"}
-_BY_THE_WAY = frozenset({"deploymentGeneration", "disruptionPercent"})
+_BY_THE_WAY = frozenset({"deploymentGeneration", "disruptionPercent", "startSeconds"})
 """Written along with something else: when it is old, a restart costs one apply more."""
 NO_RATE = "0/s"
 

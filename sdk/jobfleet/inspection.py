@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -80,6 +80,7 @@ class QueueSnapshot:
 
     Attributes:
         waiting, active, delayed, delayed_due, completed, failed, cancelled: jobs now in that state (and kept).
+        delayed_soon: delayed jobs that are not due and will be within the time that was asked for.
         oldest_waiting_ms: when the oldest waiting job became ready, Unix ms.
         next_due_ms: when the next delayed job is due, Unix ms.
         enqueued_total … cancelled_total, finished_total, busy_ms_total: counters that only grow, of jobs, of attempts
@@ -108,6 +109,7 @@ class QueueSnapshot:
     finished_total: int
     settings: QueueSettings | None
     workers: tuple[WorkerView, ...]
+    delayed_soon: int = 0
 
     @property
     def backlog(self) -> int:
@@ -137,13 +139,17 @@ class Inspector:
             self._trouble_until = time.monotonic() + processing.LEASE_MS / 1000
             raise InspectionError(str(error)) from error
 
-    async def snapshots(self, addresses: Iterable[QueueAddress]) -> dict[QueueAddress, QueueSnapshot]:
-        """All these queues in one round trip."""
+    async def snapshots(
+        self, addresses: Iterable[QueueAddress], ahead_ms: Mapping[QueueAddress, int] | None = None
+    ) -> dict[QueueAddress, QueueSnapshot]:
+        """All these queues in one round trip; `ahead_ms` says how far to look ahead at their delayed jobs."""
         wanted = list(addresses)
         if not wanted:
             return {}
         async with self._asking():
-            readings = await self._client.run_many([looking.inspect(a.realm, a.queue) for a in wanted])
+            readings = await self._client.run_many(
+                [looking.inspect(a.realm, a.queue, (ahead_ms or {}).get(a, 0)) for a in wanted]
+            )
         now, lease = time.monotonic(), processing.LEASE_MS / 1000
         if now - self._read_at > lease / 2:
             self._trouble_until = now + lease
@@ -249,6 +255,7 @@ def _snapshot(address: QueueAddress, reading: looking.QueueReading) -> QueueSnap
         finished_total=reading.count("finished"),
         settings=reading.settings,
         workers=reading.workers,
+        delayed_soon=reading.delayed_soon,
     )
 
 

@@ -139,7 +139,7 @@ def _make_credentials(kube: Path, folder: Path, port: int) -> None:
     config = folder / "kubeadm.yaml"
     config.write_text("\n---\n".join(json.dumps(document) for document in (settings, init)))
     phase: list[str | Path] = [kube, "kubeadm", "init", "phase"]
-    for what in ("ca", "apiserver", "sa"):
+    for what in ("ca", "apiserver", "sa", "front-proxy-ca", "front-proxy-client"):
         commands.run([*phase, "certs", what, "--config", config])
     user: list[str | Path] = [kube, "kubeadm", "kubeconfig", "user", "--config", config, "--client-name"]
     for name, identity in KUBECONFIGS.items():
@@ -174,6 +174,14 @@ def _apiserver_options(folder: Path, etcd: int, secure: int) -> dict[str, str | 
         "service-account-issuer": "https://kubernetes.default.svc",
         "service-cluster-ip-range": SERVICE_RANGE,
         "authorization-mode": "Node,RBAC",
+        # So that it can pass requests on to aggregated APIs.
+        "requestheader-client-ca-file": pki / "front-proxy-ca.crt",
+        "requestheader-allowed-names": "front-proxy-client",
+        "requestheader-username-headers": "X-Remote-User",
+        "requestheader-group-headers": "X-Remote-Group",
+        "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+        "proxy-client-cert-file": pki / "front-proxy-client.crt",
+        "proxy-client-key-file": pki / "front-proxy-client.key",
         "endpoint-reconciler-type": "none",  # a loopback address may be nobody's endpoint
         "shutdown-delay-duration": "0s",
     }

@@ -46,6 +46,17 @@ async def test_a_thousand_queues_cost_a_call_each_and_no_scan(inspector: Inspect
     assert after.get("cmdstat_scan") == before.get("cmdstat_scan")
 
 
+async def test_delayed_jobs_are_counted_as_far_ahead_as_is_asked(inspector: Inspector, fleet: Fleet) -> None:
+    for delay in (0.0, 30.0, 60.0, 300.0):
+        await fleet.enqueue("photos", "job", {}, delay=delay)
+
+    async def soon(ahead_ms: int) -> int:
+        return (await inspector.snapshots([PHOTOS], {PHOTOS: ahead_ms}))[PHOTOS].delayed_soon
+
+    assert [await soon(ms) for ms in (0, 10_000, 40_000, 90_000, 900_000)] == [0, 0, 1, 2, 3]
+    assert (await inspector.snapshots([PHOTOS]))[PHOTOS].delayed_soon == 0
+
+
 async def test_a_snapshot_counts_what_there_is(inspector: Inspector, fleet: Fleet) -> None:
     await fleet.enqueue("photos", "job", {})
     await fleet.enqueue("photos", "job", {})

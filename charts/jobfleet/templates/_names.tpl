@@ -41,6 +41,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
 
+{{- define "jobfleet.metricsName" -}}
+{{- printf "%s-metrics" (include "jobfleet.fullname" .) -}}
+{{- end -}}
+
 {{- define "jobfleet.redisName" -}}
 {{- printf "%s-redis" (include "jobfleet.fullname" .) -}}
 {{- end -}}

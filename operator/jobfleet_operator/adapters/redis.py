@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from jobfleet.errors import JobfleetError
@@ -39,19 +39,21 @@ class Redises:
             self._listeners[url] = asyncio.create_task(self._listen(inspector), name="wakes")
         return inspector
 
-    async def read(self, url: str, addresses: Iterable[QueueAddress]) -> dict[QueueAddress, QueueSnapshot]:
+    async def read(self, url: str, ahead_ms: Mapping[QueueAddress, int]) -> dict[QueueAddress, QueueSnapshot]:
         """What these queues hold, in one round trip; nothing when Redis does not answer.
+
+        Each is read with how far to look ahead at its delayed jobs.
 
         Only the first failure is waited for: while a Redis fails, it is asked from a task of its own, and
         the queues in other ones do not wait for it.
         """
-        wanted = list(addresses)
+        wanted = list(ahead_ms)
         if url in self._failing:
             if url not in self._probes and wanted:
                 self._probes[url] = asyncio.create_task(self._probe(url, wanted[0]), name="probe")
             return {}
         try:
-            return await self.at(url).snapshots(wanted)
+            return await self.at(url).snapshots(wanted, ahead_ms)
         except InspectionError as error:
             log.warning("Redis cannot be read, the fleet is held: %s", error)
             self._failing[url] = (time.monotonic(), str(error))

@@ -131,6 +131,10 @@ class LastDecision(Part):
     arrivals_per_minute: int = Field(default=0, description="Input: jobs that came in a minute.")
     oldest_seconds: int = Field(default=0, description="Input: how long the oldest waiting job had waited.")
     floor: int = Field(default=0, description="Input: the largest of spec.scaling.floors that held.")
+    upcoming: int = Field(default=0, description="Input: delayed jobs due before a worker could have started.")
+    start_seconds: int = Field(default=0, description="Input: how long a worker of this pool takes to start.")
+    limit: int | None = Field(default=None, description="Input: workers that a quota, or broken Pods, allowed.")
+    limit_reason: str | None = Field(default=None, description="Input: what that limit was.")
 
 
 class WorkerPoolStatus(Part):
@@ -141,6 +145,11 @@ class WorkerPoolStatus(Part):
     replicas: int | None = Field(default=None, description="Worker Pods that exist.")
     ready_replicas: int | None = Field(default=None, description="Worker Pods that are ready.")
     busy_workers: int | None = Field(default=None, description="Workers that hold at least one job.")
+    start_seconds: int | None = Field(
+        default=None,
+        description="How long the pool's workers took to start lately, the slowest of the last five. So long before "
+        "delayed jobs fall due, workers are started for them.",
+    )
     reason: str | None = Field(default=None, description="Why the pool has this size, in a few words.")
     selector: str | None = Field(default=None, description="Label selector of the Pods, for the scale subresource.")
     deployment_generation: int | None = Field(

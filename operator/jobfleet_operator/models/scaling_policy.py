@@ -116,6 +116,14 @@ class Scaling(Part):
         max_length=16,
         description="Times at which the pool has at least so many workers. Of several the largest counts.",
     )
+    weight: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="Where the operator has quotas of workers and pools want more than there are: a pool of weight 2 "
+        "gets twice as many as one of weight 1. minReplicas come first.",
+        json_schema_extra=remark(remedy="the pool's part of a quota that is short, beside other pools' weights"),
+    )
     scale_up: ScaleUp = Field(default_factory=ScaleUp, description="How eagerly the pool grows.")
     scale_down: ScaleDown = Field(
         default_factory=ScaleDown,

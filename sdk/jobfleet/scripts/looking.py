@@ -62,6 +62,7 @@ class QueueReading:
     counters: dict[str, int]
     delayed: int
     delayed_due: int
+    delayed_soon: int
     next_due_ms: int | None
     completed: int
     failed: int
@@ -77,15 +78,18 @@ class QueueReading:
         return max(0, self.counters.get(word, 0))
 
 
-def inspect(realm: str, queue: str) -> Command[QueueReading]:
-    """How a queue is; the cost grows with its workers, not with its jobs."""
+def inspect(realm: str, queue: str, ahead_ms: int = 0) -> Command[QueueReading]:
+    """How a queue is, and how many delayed jobs fall due within ``ahead_ms``.
+
+    The cost grows with its workers, and with the logarithm of its delayed jobs.
+    """
     keys = queue_keys(realm, queue)
     names = [
         keys.jobs, keys.counters, keys.delayed, keys.config, keys.workers, keys.info, keys.draining, keys.busy,
         keys.completed, keys.failed, *keys.lines, keys.cancelled, keys.ring, keys.group_parked, keys.forwarding,
         keys.kept,
     ]  # fmt: skip
-    return Command(_inspect, names, [], _reading)
+    return Command(_inspect, names, [ahead_ms], _reading)
 
 
 def _numbers(flat: list[bytes]) -> dict[str, int]:
@@ -95,7 +99,7 @@ def _numbers(flat: list[bytes]) -> dict[str, int]:
 
 def _reading(raw: list[Any]) -> QueueReading:
     now, counters, delayed, delayed_due, next_due, completed, failed, oldest, settings, fleet, *rest = raw
-    cancelled, groups, forwarding = rest
+    cancelled, groups, forwarding, soon = rest
     workers = []
     for i in range(0, len(fleet), 5):
         worker, lease_end, info, busy, drained_until = fleet[i : i + 5]
@@ -117,6 +121,7 @@ def _reading(raw: list[Any]) -> QueueReading:
         counters=_numbers(counters),
         delayed=delayed,
         delayed_due=delayed_due,
+        delayed_soon=soon,
         next_due_ms=next_due or None,
         completed=completed,
         failed=failed,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode, b64encode
 
 import pytest
+from cryptography import x509
 
-from .conftest import Chart, Manifest, Rendering
+from fixtures.chart import Chart, Manifest, Rendering
+from jobfleet_operator.settings import Settings
 
 EXTERNAL = {
     "redis": {"embedded": {"enabled": False}, "external": {"urlSecretRef": {"name": "shop-redis", "key": "uri"}}}
@@ -16,6 +19,8 @@ VARIANTS = {
     "external": EXTERNAL,
     "namespaced": {"watchNamespaces": ["shop", "lab"]},
     "two operators": {"operator": {"replicas": 2}},
+    "quotas": {"workerQuota": {"cluster": 100, "namespaces": {"shop": 20, "*": 50}}},
+    "external metrics": {"externalMetrics": {"enabled": True}},
     "persistent": {"redis": {"embedded": {"persistence": {"enabled": True, "storageClassName": "fast"}}}},
 }
 
@@ -108,6 +113,43 @@ def test_named_namespaces_get_a_role_each_and_the_cluster_gets_none(chart: Chart
 
 def test_all_namespaces_are_an_empty_list_to_the_operator(chart: Chart) -> None:
     assert operator_environment(chart.render())["JOBFLEET_NAMESPACES"]["value"] == ""
+
+
+def test_quotas_reach_the_operator_as_it_reads_them(chart: Chart) -> None:
+    assert not {name for name in operator_environment(chart.render()) if "QUOTA" in name}
+    rendering = chart.render({"workerQuota": {"cluster": 0, "namespaces": {"shop": 20, "*": 50}}})
+    given = {name: one["value"] for name, one in operator_environment(rendering).items() if "QUOTA" in name}
+    quotas = Settings.from_env(given).quotas
+    assert (quotas.cluster, quotas.of("shop"), quotas.of("bank")) == (0, 20, 50)
+    assert "'Shop' does not match" in chart.refusal({"workerQuota": {"namespaces": {"Shop": 1}}})
+
+
+def test_external_metrics_are_served_with_a_certificate_that_the_api_server_can_check(chart: Chart) -> None:
+    assert not chart.render().all("APIService")
+    rendering = chart.render({"externalMetrics": {"enabled": True}})
+    secret = rendering.one("Secret", "jobfleet-metrics")["data"]
+    (api,) = rendering.all("APIService")
+    assert api["spec"]["caBundle"] == secret["ca.crt"]
+    authority = x509.load_pem_x509_certificate(b64decode(secret["ca.crt"]))
+    certificate = x509.load_pem_x509_certificate(b64decode(secret["tls.crt"]))
+    certificate.verify_directly_issued_by(authority)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["jobfleet-metrics.jobfleet-system.svc"]
+    service = rendering.one("Service", api["spec"]["service"]["name"])
+    pod = rendering.one("Deployment", "jobfleet")["spec"]["template"]["spec"]
+    (port,) = [one for one in pod["containers"][0]["ports"] if one["name"] == service["spec"]["ports"][0]["targetPort"]]
+    assert operator_environment(rendering)["JOBFLEET_EXTERNAL_METRICS_PORT"]["value"] == str(port["containerPort"])
+    assert pod["volumes"][0]["secret"]["secretName"] == "jobfleet-metrics"
+    (binding,) = [one for one in rendering.all("RoleBinding") if one["metadata"]["namespace"] == "kube-system"]
+    assert binding["roleRef"]["name"] == "extension-apiserver-authentication-reader"
+
+
+def test_a_certificate_of_ones_own_needs_its_authority(chart: Chart) -> None:
+    mine: dict[str, object] = {"enabled": True, "existingSecret": "mine"}
+    assert "externalMetrics.caBundle is not" in chart.refusal({"externalMetrics": mine})
+    rendering = chart.render({"externalMetrics": mine | {"caBundle": "PEM"}})
+    assert rendering.all("APIService")[0]["spec"]["caBundle"] == b64encode(b"PEM").decode()
+    assert "jobfleet-metrics" not in [one["metadata"]["name"] for one in rendering.all("Secret")]
 
 
 def test_the_embedded_redis_and_the_operator_share_a_secret_that_was_made_up(chart: Chart) -> None:

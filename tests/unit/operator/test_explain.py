@@ -67,3 +67,15 @@ def test_the_command_reads_a_manifest_and_refuses_what_is_none(
     assert "this is no WorkerPool but 'Pod'" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main.main(["explain", "jobqueue/photos"])
+
+
+def test_a_limit_and_what_falls_due_are_told_and_replayed() -> None:
+    told = words(
+        body(
+            toReplicas=4, backlog=60, waiting=60, upcoming=60, limit=4,
+            limitReason="the quota of namespace shop is 20 workers, shared by its pools",
+        )
+    )  # fmt: skip
+    assert "60 delayed jobs that fall due soon" in told
+    assert "a limit of 4: the quota of namespace shop is 20 workers" in told
+    assert "Replayed: these inputs ask for 4 workers, as was decided." in told

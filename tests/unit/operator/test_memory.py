@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobfleet_operator.memory import Flow, QueueMemory, Sample
+from jobfleet_operator.memory import DEFAULT_START_SECONDS, Flow, QueueMemory, Sample, Starts
 
 
 def after(*counters: tuple[int, int, int]) -> Flow:
@@ -29,3 +29,27 @@ def test_without_recent_ends_all_that_ever_ended_counts() -> None:
 
 def test_a_queue_that_was_purged_is_measured_anew() -> None:
     assert after((50, 50, 100), (51, 51, 102), (0, 0, 0), (1, 1, 7)) == Flow(0, 7, 1)
+
+
+def test_a_start_is_timed_from_the_pod_to_its_worker_and_the_slowest_of_the_last_few_counts() -> None:
+    starts = Starts()
+    starts.note(0.0, ["old"], [])
+    assert starts.seconds(None) == DEFAULT_START_SECONDS
+    assert starts.seconds(25) == 25
+    starts.note(10.0, ["old", "a", "b", "c"], [])
+    starts.note(12.5, ["old", "a", "b"], ["old", "a"])
+    assert list(starts.lately) == [2.5], "since when the old one was there is not known, and one went before its time"
+    starts.note(17.0, ["old", "a", "b"], ["old", "a", "b"])
+    assert starts.seconds(25) == 7
+    for second in range(20, 30, 2):
+        starts.note(second, [f"n{second}"], [])
+        starts.note(second + 1.0, [f"n{second}"], [f"n{second}"])
+    assert starts.seconds(25) == 1
+
+
+def test_a_pod_that_is_seen_when_its_worker_runs_already_took_no_time() -> None:
+    starts = Starts()
+    starts.note(0.0, [], [])
+    starts.note(1.0, ["a"], ["a"])
+    starts.note(60.0, ["a"], ["a"])
+    assert list(starts.lately) == [0.0]

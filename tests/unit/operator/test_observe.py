@@ -13,7 +13,7 @@ from jobfleet_operator.cache import Cache, Kind
 from jobfleet_operator.memory import PoolMemory, QueueMemory
 from jobfleet_operator.reconcile import PoolScene
 from jobfleet_operator.world import Key
-from unit.operator.people import PHOTOS, meta, snapshot
+from unit.operator.people import PHOTOS, meta, pod_body, snapshot
 
 PLACE = Key("shop", "photos")
 TEMPLATE = {"spec": {"containers": [{"name": "main", "image": "a"}]}}
@@ -38,12 +38,42 @@ def decided(scene: PoolScene) -> tuple[int, str]:
     return scene.decision.size, scene.decision.reasons[0]
 
 
-def test_a_worker_is_on_its_way_before_a_delayed_job_is_due() -> None:
-    due_in = lambda ms: snapshot(delayed=1, now_ms=1000, next_due_ms=1000 + ms)  # noqa: E731
-    assert decided(looked(due_in(60_000)))[0] == 0
-    size, reason = decided(looked(due_in(9_000)))
-    assert (size, reason) == (1, "raised to 1 by a delayed job of photos that is due within 10 s")
-    assert decided(looked(due_in(9_000), queue={"paused": True}))[0] == 0
+def test_workers_are_on_their_way_before_delayed_jobs_are_due() -> None:
+    memory = PoolMemory()
+    soon = snapshot(delayed=50, delayed_soon=41)
+    assert decided(looked(snapshot(delayed=50)))[0] == 0
+    assert decided(looked(soon, memory)) == (3, "backlog 0 and 41 due soon at 20 a worker asks for 3")
+    assert memory.decision is not None
+    assert (memory.decision["upcoming"], memory.decision["startSeconds"]) == (41, 10)
+    assert decided(looked(soon, queue={"paused": True}))[0] == 0
+
+
+def test_how_far_ahead_to_look_is_as_long_as_the_slowest_pool_of_the_queue_takes() -> None:
+    cache = Cache(lambda *_: None)
+    for name, status in (("quick", {}), ("slow", {"startSeconds": 42})):
+        body = {"metadata": meta(name), "spec": {"queues": ["photos"], "template": TEMPLATE}, "status": status}
+        cache.feed(Kind.POOLS, body)
+    quick = PoolMemory()
+    quick.starts.lately.append(3.2)
+    ahead = lambda: observe.ahead_ms(cache, PLACE, {Key("shop", "quick"): quick})  # noqa: E731
+    assert ahead() == 44_000, "what an earlier operator measured counts until this one has"
+    cache.feed(Kind.POOLS, {"metadata": meta("slow"), "spec": {}}, deleted=True)
+    assert ahead() == 6_000
+
+
+def test_a_pool_that_has_served_is_known_to_work() -> None:
+    memory = PoolMemory()
+    cache = Cache(lambda *_: None)
+    cache.feed(Kind.POOLS, {"metadata": meta("photos"), "spec": {"queues": ["photos"], "template": TEMPLATE}})
+    look = observe.Look(
+        cache=cache, urls={}, problems={}, snapshots={}, outages={}, seconds=1.0, now=datetime(2026, 3, 2, tzinfo=UTC),
+        term=0,
+    )  # fmt: skip
+    observe.note_pods(look, cache.pools[PLACE], memory)
+    assert not memory.proven
+    cache.feed(Kind.PODS, pod_body("photos-1"))
+    observe.note_pods(look, cache.pools[PLACE], memory)
+    assert memory.proven
 
 
 def test_a_floor_of_the_calendar_is_part_of_the_decision_and_of_its_record() -> None:

@@ -31,14 +31,14 @@ async def test_only_the_first_failure_is_waited_for() -> None:
     redises = Redises(lambda _: None)
     async with silent_server() as url:
         loop = asyncio.get_running_loop()
-        assert await redises.read(url, [PHOTOS]) == {}
+        assert await redises.read(url, {PHOTOS: 0}) == {}
         began = loop.time()
-        assert await redises.read(url, [PHOTOS]) == {}
+        assert await redises.read(url, {PHOTOS: 0}) == {}
         assert loop.time() - began < 0.5, "the outage is looked at from a task of its own"
         await redises.close()
 
 
 async def test_a_wrong_url_is_told_as_an_outage_and_not_raised() -> None:
     redises = Redises(lambda _: None)
-    assert await redises.read("nonsense://", [PHOTOS]) == {}
+    assert await redises.read("nonsense://", {PHOTOS: 0}) == {}
     await redises.close()

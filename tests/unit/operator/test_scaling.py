@@ -9,7 +9,7 @@ from math import ceil
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobfleet_operator.scaling import Decision, Growth, History, Load, Observation, Policy, Shrinkage, decide
+from jobfleet_operator.scaling import Decision, Growth, History, Limit, Load, Observation, Policy, Shrinkage, decide
 
 policies = st.builds(
     lambda low, span, concurrency, per_worker, tolerance, window, percent, period, within, age: Policy(
@@ -34,13 +34,14 @@ policies = st.builds(
     age=st.one_of(st.none(), st.integers(1, 600)),
 )
 loads = st.builds(
-    lambda waiting, active, busy, service, arrivals, oldest: Load(
+    lambda waiting, active, busy, service, arrivals, oldest, upcoming: Load(
         backlog=waiting + active,
         busy_slots=busy,
         waiting=waiting,
         service_ms=service,
         arrivals_per_minute=arrivals,
         oldest_seconds=oldest if waiting else 0,
+        upcoming=upcoming,
     ),
     waiting=st.integers(0, 5000),
     active=st.integers(0, 300),
@@ -48,7 +49,9 @@ loads = st.builds(
     service=st.one_of(st.none(), st.integers(0, 600_000)),
     arrivals=st.integers(0, 6000),
     oldest=st.integers(0, 7200),
+    upcoming=st.integers(0, 2000),
 )
+limits = st.builds(Limit, most=st.integers(0, 60), reason=st.just("NamespaceQuota"), words=st.just("a quota"))
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
@@ -69,12 +72,10 @@ def test_the_pool_never_grows_above_its_maximum(policy: Policy, samples: list[Lo
 
 
 @given(policies, st.lists(loads, min_size=1, max_size=60), st.integers(0, 60))
-def test_running_jobs_are_a_floor_even_when_the_maximum_is_lowered(
-    policy: Policy, samples: list[Load], size: int
-) -> None:
+def test_running_jobs_are_a_floor_that_only_a_limit_goes_below(policy: Policy, samples: list[Load], size: int) -> None:
     for decision, load in zip(run(policy, list(samples), size), samples, strict=True):
         busy = ceil(load.busy_slots / policy.concurrency)
-        assert decision.size >= min(busy, size)
+        assert decision.size >= min(busy, size, policy.max_workers)
         size = decision.size
 
 
@@ -84,6 +85,30 @@ def test_more_backlog_never_means_fewer_workers(policy: Policy, load: Load, more
     larger = replace(load, backlog=load.backlog + more, waiting=load.waiting + more)
     many = decide(Observation(0.0, size, larger), policy, History())
     assert many.size >= few.size
+    ahead = decide(Observation(0.0, size, replace(load, upcoming=load.upcoming + more)), policy, History())
+    assert ahead.size >= few.size
+
+
+@given(policies, st.lists(st.tuples(loads, limits), min_size=1, max_size=60), st.integers(0, 60))
+def test_a_limit_is_never_exceeded_but_on_the_way_down(
+    policy: Policy, samples: list[tuple[Load, Limit]], size: int
+) -> None:
+    history = History()
+    for second, (load, limit) in enumerate(samples):
+        decision = decide(Observation(float(second), size, load, limits=(limit,)), policy, history)
+        assert decision.size <= max(size, min(limit.most, policy.max_workers))
+        assert decision.wanted <= min(limit.most, policy.max_workers)
+        size, history = decision.size, decision.history
+
+
+@given(policies, loads, limits, st.integers(0, 60))
+@settings(max_examples=50)
+def test_a_limit_that_stays_is_reached_whatever_is_running(policy: Policy, load: Load, limit: Limit, size: int) -> None:
+    history = History()
+    for second in range(3000):
+        decision = decide(Observation(float(second), size, load, limits=(limit,)), policy, history)
+        size, history = decision.size, decision.history
+    assert size <= limit.most
 
 
 @given(policies, loads, st.integers(0, 60))
@@ -173,17 +198,44 @@ def test_a_deviation_within_the_tolerance_is_left_alone() -> None:
 
 def test_the_answer_says_when_the_maximum_keeps_the_pool_small() -> None:
     decision = run(Policy(max_workers=2), [Load(1000)])[0]
-    assert decision.limited
-    assert "limited to the maximum of 2" in decision.reasons
+    assert decision.limit is not None
+    assert decision.limit.reason == "AtMaximum"
+    assert "limited to 2: that is the maximum" in decision.reasons
+    assert run(Policy(max_workers=50), [Load(1000)])[0].limit is None, "what is needed is allowed"
 
 
 @given(policies, loads, st.integers(1, 60))
-def test_what_should_be_drained_in_time_can_be(policy: Policy, load: Load, within: int) -> None:
+def test_what_should_be_drained_in_time_can_be_unless_a_job_alone_takes_longer(
+    policy: Policy, load: Load, within: int
+) -> None:
     policy = replace(policy, drain_within_seconds=within, max_workers=10_000_000, min_workers=0)
     load = replace(load, service_ms=load.service_ms or 1)
     decision = decide(Observation(0.0, 0, load), policy, History())
-    done_in_time = decision.size * policy.concurrency * within * 1000 / (load.service_ms or 1)
-    assert done_in_time >= (load.waiting + load.arrivals_per_minute * within / 60) * (1 - 1e-9)
+    each = min(load.service_ms or 1, within * 1000)
+    slot_ms = decision.size * policy.concurrency * within * 1000
+    come = load.arrivals_per_minute * within / 60 * (load.service_ms or 1)
+    assert slot_ms >= ((load.waiting + load.upcoming) * each + max(load.busy_slots * each, come)) * (1 - 1e-9)
+
+
+def test_what_a_worker_takes_to_start_is_not_left_of_the_time_half_of_it_at_most() -> None:
+    policy = Policy(drain_within_seconds=60, max_workers=100)
+    load = Load(60, waiting=60, service_ms=20_000)
+    sizes = [decide(Observation(0.0, 0, load, start_seconds=s), policy, History()).size for s in (0, 10, 20, 90)]
+    assert sizes == [20, 24, 30, 40]
+
+
+def test_jobs_that_fall_due_soon_count_as_if_they_waited() -> None:
+    policy = Policy(max_workers=50)
+    decision = run(policy, [Load(100, waiting=100, upcoming=41)])[0]
+    assert (decision.size, decision.reasons[0]) == (8, "backlog 100 and 41 due soon at 20 a worker asks for 8")
+    policy = replace(policy, drain_within_seconds=60)
+    assert run(policy, [Load(0, upcoming=41, service_ms=30_000)])[0].size == 21
+
+
+def test_jobs_that_take_longer_than_the_time_get_a_slot_each_and_no_more() -> None:
+    policy = Policy(drain_within_seconds=60, concurrency=2, max_workers=50)
+    hours = Load(backlog=9, waiting=3, busy_slots=6, service_ms=3_600_000)
+    assert run(policy, [hours])[0].size == 5
 
 
 def test_until_a_service_time_is_measured_the_backlog_per_worker_counts() -> None:

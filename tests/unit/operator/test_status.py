@@ -9,8 +9,9 @@ import pytest
 
 from jobfleet_operator import report, status
 from jobfleet_operator.report import QueueFacts, Server
+from jobfleet_operator.scaling import Limit
 from jobfleet_operator.status import Finding
-from unit.operator.people import queue, snapshot, worker
+from unit.operator.people import pool, queue, snapshot, worker
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -133,3 +134,24 @@ def test_the_age_of_the_oldest_job_is_right_when_the_clock_of_redis_is_not(behin
     said = report.queue_status(QueueFacts(queue(), seen, None, [], "0/s"), NOW)
     assert said is not None
     assert said.oldest_job_time == shown
+
+
+def pool_condition(limit: Limit | None) -> tuple[str, str, str]:
+    facts = report.PoolFacts(
+        pool=pool(), goal=3, why="", busy_workers=0, limit=limit, deployment=None, pods=[], trouble=None, decision=None
+    )
+    (found,) = [one for one in report.pool_findings(facts) if one.type == status.SCALING_LIMITED]
+    return found.status, found.reason, found.message
+
+
+def test_what_limits_a_pool_is_a_condition() -> None:
+    assert pool_condition(None)[:2] == ("False", "WithinLimits")
+    at_maximum = pool_condition(Limit(3, "AtMaximum", "that is the maximum"))
+    assert at_maximum[:2] == ("True", "AtMaximum")
+    assert "spec.maxReplicas" in at_maximum[2]
+    words = "the quota of namespace shop is 20 workers, shared by its pools"
+    assert pool_condition(Limit(3, "NamespaceQuota", words)) == (
+        "True",
+        "NamespaceQuota",
+        f"more workers are needed than there may be: {words}",
+    )

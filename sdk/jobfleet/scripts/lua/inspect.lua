@@ -16,9 +16,11 @@
 -- KEYS[23] parked     zset  groups that may not yet
 -- KEYS[24] forwarding zset  failed, on their way to the dead-letter queue
 -- KEYS[25] kept       zset  completed, with a time of their own
+-- ARGV[1] how far to look ahead at delayed jobs, ms
 -- returns {now ms, {counter, value, ...}, delayed, delayed and due, next due ms or 0, completed, failed,
 --          oldest waiting ms or 0, {setting, value, ...},
---          {worker, end of lease ms, info bytes or '', busy, drain mark runs out ms or 0, ...}, cancelled, groups, forwarding}
+--          {worker, end of lease ms, info bytes or '', busy, drain mark runs out ms or 0, ...}, cancelled, groups, forwarding,
+--          delayed and due within that time}
 --@include _record
 local jobs, counters, delayed, config, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local info, draining, busy, completed, failed = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
@@ -45,8 +47,11 @@ for i = 1, #leases, 2 do
 end
 local forwarding = redis.call('ZCARD', KEYS[24])
 local next_due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
+local horizon, soon = now + tonumber(ARGV[1]), 0
+if next_due and tonumber(next_due) <= horizon then soon = redis.call('ZCOUNT', delayed, '(' .. now, horizon) end
 return {
   now, redis.call('HGETALL', counters), redis.call('ZCARD', delayed), redis.call('ZCOUNT', delayed, '-inf', now),
   tonumber(next_due or 0), redis.call('LLEN', completed) + redis.call('ZCARD', KEYS[25]), redis.call('ZCARD', failed) + forwarding, oldest,
   redis.call('HGETALL', config), fleet, redis.call('ZCARD', KEYS[21]), redis.call('ZCARD', KEYS[22]) + redis.call('ZCARD', KEYS[23]), forwarding,
+  soon,
 }

@@ -1,0 +1,96 @@
+"""How many workers a pool should have: one pure function, with the reasons in its answer.
+
+`decide` knows nothing of Kubernetes or Redis. It looks at one observation, the policy of the pool
+and a short history that the caller keeps for it, and answers with the wanted size, the reasons in
+words, and the history to bring along next time.
+
+Laws, held by property tests:
+
+- never above `max_workers` nor any other limit, except on the way down to one that has been lowered;
+- never below what the running jobs fill, unless a limit is lower;
+- a larger backlog never leads to fewer workers;
+- a constant load leads to a constant size;
+- nothing is decided on missing data: the size is held, and afterwards (as after a restart) a whole
+  stabilisation window must pass before the pool may shrink.
+
+The answer is a goal. Which workers go, and when, is decided in `drain.py`: a busy worker is told to
+drain and leaves when it is idle, also where a limit is lower than what the running jobs fill.
+"""
+
+from dataclasses import replace
+
+from jobfleet_operator.scaling import need, steps
+from jobfleet_operator.scaling.records import Decision, History, Limit, Observation, Policy
+
+
+def decide(observation: Observation, policy: Policy, history: History) -> Decision:
+    """The size that the pool should have now.
+
+    From zero to the full need in one step:
+
+    >>> from jobfleet_operator.scaling import Load
+    >>> policy = Policy(max_workers=8, concurrency=4, backlog_per_worker=20)
+    >>> first = decide(Observation(now=0.0, size=0, load=Load(backlog=100)), policy, History())
+    >>> first.size, first.reasons[0]
+    (5, 'backlog 100 at 20 a worker asks for 5')
+
+    An empty queue does not shrink the pool before the window has passed:
+
+    >>> empty = Observation(now=10.0, size=5, load=Load(backlog=0))
+    >>> second = decide(empty, policy, first.history)
+    >>> second.size, second.reasons[0]
+    (5, 'held at 5: 5 were wanted within the last 30 s')
+
+    Then by a quarter a step, at least one:
+
+    >>> third = decide(replace(empty, now=31.0), policy, second.history)
+    >>> third.size, third.reasons
+    (4, ('backlog 0 asks for 0', 'one step down: at most 25 %'))
+
+    Running jobs are a floor:
+
+    >>> decide(Observation(0.0, 1, Load(backlog=9, busy_slots=9)), policy, History()).size
+    3
+
+    Something else may allow fewer workers than the pool's maximum:
+
+    >>> quota = Limit(4, "NamespaceQuota", "the quota of namespace shop is 20 workers")
+    >>> decide(Observation(0.0, 4, Load(backlog=100), limits=(quota,)), policy, History()).reasons
+    ('backlog 100 at 20 a worker asks for 5', 'limited to 4: the quota of namespace shop is 20 workers')
+
+    Without data, the size is held:
+
+    >>> decide(Observation(40.0, 4, None), policy, third.history).reasons
+    ('held at 4: the backlog is not known',)
+    """
+    size, now = observation.size, observation.now
+    if observation.load is None:
+        reason = f"held at {size}: the backlog is not known"
+        return Decision(size, size, (reason,), replace(history, since=None, highs=(), lows=()))
+
+    aged = need.aged(observation.load, size, now, policy, history)
+    ceiling = _ceiling(observation, policy)
+    wanted, reasons, limited = need.want(observation, policy, aged, ceiling)
+    if wanted < observation.floor and wanted < ceiling.most:
+        wanted = min(observation.floor, ceiling.most)
+        reasons.insert(0, f"raised to {wanted} by {observation.floor_name or 'the calendar'}")
+    if aged > size and wanted > size:
+        history = replace(history, aged_at=now)
+    history = steps.remember(history, now, wanted, policy)
+    if wanted > size:
+        goal, notes = steps.grow(size, wanted, policy, history)
+    elif wanted < size:
+        goal, notes = steps.shrink(size, now, policy, history, ceiling)
+        goal = max(goal, wanted)
+    else:
+        goal, notes = size, []
+    if goal < size:
+        history = replace(history, shrunk_at=now)
+    told = (*notes, *reasons) if goal == size else (*reasons, *notes)
+    return Decision(goal, wanted, told, history, ceiling if limited else None)
+
+
+def _ceiling(observation: Observation, policy: Policy) -> Limit:
+    """The tightest limit; the pool's own maximum where others are no tighter."""
+    own = Limit(policy.max_workers, "AtMaximum", "that is the maximum")
+    return min((own, *observation.limits), key=lambda limit: limit.most)

@@ -1,0 +1,46 @@
+"""From the present size towards the wanted one: windows, and how far a step goes. Pure."""
+
+from dataclasses import replace
+
+from jobfleet_operator.scaling.records import History, Limit, Policy
+
+
+def remember(history: History, now: float, wanted: int, policy: Policy) -> History:
+    """The history with this sample; only samples that can still be the highest or lowest are kept."""
+    highs = [s for s in history.highs if s[1] > wanted and now - s[0] < policy.down.window_seconds]
+    lows = [s for s in history.lows if s[1] < wanted and now - s[0] < policy.up.window_seconds]
+    sample = (now, wanted)
+    since = now if history.since is None else history.since
+    return replace(history, since=since, highs=(*highs, sample), lows=(*lows, sample))
+
+
+def grow(size: int, wanted: int, policy: Policy, history: History) -> tuple[int, list[str]]:
+    """Up to the lowest size wanted within the window, in one step unless the policy limits it."""
+    goal = max(size, min(wanted, history.lows[0][1]))
+    if goal == size:
+        return size, [f"held at {size}: more was not wanted throughout {policy.up.window_seconds} s"]
+    if policy.up.percent_per_step is None:
+        return goal, []
+    step = max(1, size * policy.up.percent_per_step // 100)
+    if goal <= size + step:
+        return goal, []
+    return size + step, [f"one step up: at most {policy.up.percent_per_step} %"]
+
+
+def shrink(size: int, now: float, policy: Policy, history: History, ceiling: Limit) -> tuple[int, list[str]]:
+    """Down to the highest size wanted within the window, or at once to a limit that has been lowered; step by step."""
+    window = policy.down.window_seconds
+    known_for = 0.0 if history.since is None else now - history.since
+    if known_for < window and size <= ceiling.most:
+        if history.highs[0][1] >= size:
+            return size, [f"held at {size}: {history.highs[0][1]} were wanted within the last {window} s"]
+        return size, [f"held at {size}: the backlog has been known for less than {window} s"]
+    goal = min(history.highs[0][1], ceiling.most)
+    if goal >= size:
+        return size, [f"held at {size}: {goal} were wanted within the last {window} s"]
+    if history.shrunk_at is not None and now - history.shrunk_at < policy.down.period_seconds:
+        return size, [f"held at {size}: the last step down was less than {policy.down.period_seconds} s ago"]
+    step = max(1, size * policy.down.percent_per_step // 100)
+    if goal >= size - step:
+        return goal, []
+    return size - step, [f"one step down: at most {policy.down.percent_per_step} %"]
