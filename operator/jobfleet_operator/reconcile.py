@@ -127,7 +127,7 @@ def plan_queue(scene: QueueScene) -> list[Action]:
     queue, memory = scene.facts.queue, scene.memory
     plan: list[Action] = []
     if queue.spec is not None and scene.redis_url is not None:
-        stale = scene.seconds - memory.secret_at >= _secret_refresh(queue.identity.uid)
+        stale = scene.seconds - memory.secret_at >= secret_refresh(queue.identity.uid)
         if stale or memory.secret_url != scene.redis_url:
             secret = resources.connection_secret(queue, scene.redis_url)
             plan.append(actions.ApplySecret(secret, scene.redis_url))
@@ -135,11 +135,14 @@ def plan_queue(scene: QueueScene) -> list[Action]:
         if snapshot is not None and snapshot.settings != wanted:
             plan.append(actions.PushSettings(snapshot.address, wanted))
     said = report.queue_status(scene.facts, scene.now)
+    if said is not None and memory.secret_url is not None:
+        mark = resources.connection(memory.secret_url, queue.key.namespace)
+        said = said.model_copy(update={"connection": mark})
     plan += _status(said, names.JOB_QUEUES, queue, memory.status, scene)
     return plan
 
 
-def _secret_refresh(uid: str) -> float:
+def secret_refresh(uid: str) -> float:
     """Each queue has its own time, so that a thousand Secrets are not applied in the same second."""
     return SECRET_REFRESH_SECONDS * (1.0 + crc32(uid.encode()) / 2**32)
 
@@ -194,6 +197,8 @@ def plan_pool(scene: PoolScene) -> list[Action]:
         deployment_generation=scene.memory.generation,
         start_seconds=max(map(ceil, scene.memory.starts.lately), default=scene.pool.status.get("startSeconds")),
     )
+    if trouble is None and any(isinstance(action, actions.ApplyDeployment) for action in plan):
+        return plan  # what is to be said will be known in a moment
     said = report.pool_status(facts, scene.now)
     plan += _status(said, names.WORKER_POOLS, scene.pool, scene.memory.status, scene)
     return plan
@@ -349,4 +354,4 @@ def _status(
     before = subject.status if memory.written is None or age >= status.FRESH_SECONDS else memory.written
     if not status.matters(before, after, age_seconds=age, now=scene.now):
         return []
-    return [actions.PatchStatus(plural, subject.identity, after)]
+    return [actions.PatchStatus(plural, subject.identity, after, calm=status.only_numbers(before, after))]
