@@ -13,12 +13,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from jobfleet.clients import wire
+from jobfleet.clients.address import check_url
 from jobfleet.clients.patience import (
     ANSWER_SECONDS,
     BLOCK_SECONDS,
     CONNECT_SECONDS,
     Patience,
-    check_url,
     passes,
     translated,
 )

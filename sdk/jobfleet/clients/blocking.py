@@ -13,7 +13,8 @@ from redis.retry import Retry
 
 import redis
 from jobfleet.clients import wire
-from jobfleet.clients.patience import ANSWER_SECONDS, CONNECT_SECONDS, Patience, check_url, passes, translated
+from jobfleet.clients.address import check_url
+from jobfleet.clients.patience import ANSWER_SECONDS, CONNECT_SECONDS, Patience, passes, translated
 from jobfleet.job import JobView
 from jobfleet.keys import queue_keys
 from jobfleet.scripts.command import Command

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import pkgutil
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -17,17 +18,25 @@ _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
 class Script:
     """A Lua verb, and the SHA-1 under which Redis keeps it."""
 
-    __slots__ = ("name", "sha", "text")
-
     def __init__(self, name: str) -> None:
-        folder = files("jobfleet.scripts") / "lua"
-
-        def included(match: re.Match[str]) -> str:
-            return (folder / f"{match[1]}.lua").read_text("utf-8")
-
         self.name = name
-        self.text = _INCLUDE.sub(included, (folder / f"{name}.lua").read_text("utf-8"))
-        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    @cached_property
+    def text(self) -> str:
+        """The script, read when first needed."""
+        return _INCLUDE.sub(lambda match: _read(match[1]), _read(self.name))
+
+    @cached_property
+    def sha(self) -> str:
+        """As :attr:`text`."""
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _read(name: str) -> str:
+    data = pkgutil.get_data("jobfleet.scripts", f"lua/{name}.lua")
+    if data is None:
+        raise FileNotFoundError(f"lua/{name}.lua is missing from the package jobfleet.scripts")
+    return data.decode()
 
 
 @dataclass(slots=True)
