@@ -19,7 +19,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
 from agent import CONCURRENCY, KEEP, TEXT, URL, Agent, become, handler, serve
 
@@ -74,8 +73,8 @@ class Jobfleet(Agent):
         return (await fleet.status(QUEUE)).waiting
 
     def work(self) -> None:
-        os.environ |= {"JOBFLEET_REDIS_URL": URL, "JOBFLEET_CONCURRENCY": str(CONCURRENCY)}
-        become("-m", "jobfleet", "worker", "jobfleet_peer:fleet", "--log-level", "warning")
+        worker = ("-m", "jobfleet", "worker", "jobfleet_peer:fleet")
+        become(*worker, "--concurrency", str(CONCURRENCY), "--log-level", "warning")
 
 
 if __name__ == "__main__":
