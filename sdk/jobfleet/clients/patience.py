@@ -15,6 +15,9 @@ CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
 """Bound on the answer to one call; a call that takes longer is given up and its connection replaced."""
 
+FRESH_SECONDS = 1.0
+"""A connection that was used so short a time ago is used again without a look whether it still stands."""
+
 BLOCK_SECONDS = 10.0
 """Bound on one blocking wait; an idle worker looks round by itself that often."""
 
