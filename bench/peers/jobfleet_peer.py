@@ -9,10 +9,8 @@
 # environment = "this repository's"
 # handlers = ["async", "sync"]
 # enqueues = ["bulk", "concurrent", "one_async", "one_sync", "deep"]
-# threads = 32
 # keeps_completed = true
-# setting = "concurrency 200; 32 threads for sync handlers; uvloop"
-# coroutines = 200
+# setting = "uvloop"
 # ///
 """
 
