@@ -10,7 +10,8 @@ from typing import Any
 FOLDER = Path(__file__).parent / "peers"
 PATTERNS = ("*_peer.py", "*_peer.js")
 OURS = "jobfleet"
-DEFAULT_COROUTINES = 100
+WIDTHS = {"async": (100, 50, 200, 400), "sync": (8, 4, 16, 32)}
+"""How many handlers of a kind a worker may run at a time; the first is used where speed is not what is measured."""
 BEGIN, END = "/// script", "///"
 
 
@@ -31,8 +32,7 @@ class Peer:
         delivery: what it promises: at least once, or at most once.
         handlers: the kinds of handlers that it runs: async, sync.
         enqueues: the shapes in which it enqueues: bulk, concurrent, one_async, one_sync.
-        coroutines: how many async handlers its worker runs at a time.
-        threads: how many sync handlers its worker runs at a time.
+        slots: of each kind of handler, how many its worker may run at a time, where it is not free to run any number.
         keeps_completed: whether completed jobs can be kept in Redis.
         setting: how it is set, in words.
     """
@@ -46,8 +46,7 @@ class Peer:
     handlers: tuple[str, ...]
     enqueues: tuple[str, ...]
     setting: str
-    coroutines: int
-    threads: int
+    slots: dict[str, int]
     keeps_completed: bool
 
     @property
@@ -65,9 +64,9 @@ class Peer:
         """The version of its main package, as pinned; empty for jobfleet."""
         return self.dependencies[0].replace("@", "==").partition("==")[2] if self.dependencies else ""
 
-    def slots(self, handler: str) -> int:
-        """How many handlers of a kind its worker runs at a time."""
-        return self.coroutines if handler == "async" else self.threads
+    def widths(self, handler: str) -> tuple[int, ...]:
+        """How many handlers of a kind its worker may be told to run at a time; the first is the default."""
+        return (self.slots[handler],) if handler in self.slots else WIDTHS[handler]
 
 
 def header(text: str) -> dict[str, Any]:
@@ -107,8 +106,7 @@ def read(program: Path) -> Peer:
             handlers=tuple(bench["handlers"]),
             enqueues=tuple(bench["enqueues"]),
             setting=bench["setting"],
-            coroutines=bench.get("coroutines", DEFAULT_COROUTINES),
-            threads=bench.get("threads", 1),
+            slots=bench.get("slots", {}),
             keeps_completed=bench.get("keeps_completed", False),
         )
     except KeyError as error:

@@ -84,7 +84,7 @@ class Stand:
         """As `worker`; the caller ends it."""
         variables = self._variables(peer, tally, keep) | {
             "BENCH_HANDLER": handler,
-            "BENCH_CONCURRENCY": str(slots or peer.slots(handler)),
+            "BENCH_CONCURRENCY": str(slots or peer.widths(handler)[0]),
             "BENCH_SLEEP": str(sleep),
         }
         return Child(

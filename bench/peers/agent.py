@@ -196,7 +196,7 @@ def become(*command: str) -> None:
     """Go on as the peer's own command line, in this very process, from the folder of the peers."""
     here = Path(__file__).parent
     os.chdir(here)
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(here), *filter(None, [os.environ.get("PYTHONPATH")])])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(here), os.environ.get("PYTHONPATH")]))
     os.execv(sys.executable, [sys.executable, *command])
 
 

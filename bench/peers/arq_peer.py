@@ -9,7 +9,7 @@
 # handlers = ["async"]
 # enqueues = ["bulk", "concurrent", "one_async"]
 # keeps_completed = true
-# setting = "max_jobs 100, poll_delay 0.01, no results kept; uvloop; no bulk call, so 100 enqueues in flight"
+# setting = "poll_delay 0.01, no results kept; uvloop; no bulk call, so 100 enqueues in flight"
 # ///
 """
 

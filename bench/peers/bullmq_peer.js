@@ -9,7 +9,7 @@
 // handlers = ["async"]
 // enqueues = ["bulk", "concurrent", "one_async"]
 // keeps_completed = true
-// setting = "Node, concurrency 100, removeOnComplete; addBulk by 1,000"
+// setting = "Node, removeOnComplete; addBulk by 1,000"
 // ///
 "use strict";
 const fs = require("node:fs");

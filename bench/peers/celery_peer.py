@@ -8,9 +8,8 @@
 # delivery = "at least once"
 # handlers = ["sync"]
 # enqueues = ["bulk", "one_sync"]
-# threads = 8
 # keeps_completed = true
-# setting = "acks_late, pool threads, concurrency 8, prefetch 16, no results; no bulk call, so one by one"
+# setting = "acks_late, pool threads, prefetch 16, no results; no bulk call, so one by one"
 # ///
 """
 

@@ -8,8 +8,7 @@
 # delivery = "at least once"
 # handlers = ["sync"]
 # enqueues = ["bulk", "one_sync"]
-# threads = 8
-# setting = "1 process, 8 threads (its default); no bulk call, so one by one"
+# setting = "1 process; no bulk call, so one by one"
 # ///
 """
 

@@ -8,8 +8,7 @@
 # delivery = "at most once"
 # handlers = ["sync"]
 # enqueues = ["bulk", "one_sync"]
-# threads = 4
-# setting = "4 threads, blocking pop, no results; no bulk call, so one by one"
+# setting = "threads, blocking pop, no results; no bulk call, so one by one"
 # ///
 """
 

@@ -9,17 +9,14 @@
 # environment = "this repository's"
 # handlers = ["async", "sync"]
 # enqueues = ["bulk", "concurrent", "one_async", "one_sync", "deep"]
-# threads = 32
 # keeps_completed = true
-# setting = "concurrency 200; 32 threads for sync handlers; uvloop"
-# coroutines = 200
+# setting = "uvloop"
 # ///
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
 
 from agent import CONCURRENCY, KEEP, TEXT, URL, Agent, become, handler, serve
 
@@ -74,8 +71,8 @@ class Jobfleet(Agent):
         return (await fleet.status(QUEUE)).waiting
 
     def work(self) -> None:
-        os.environ |= {"JOBFLEET_REDIS_URL": URL, "JOBFLEET_CONCURRENCY": str(CONCURRENCY)}
-        become("-m", "jobfleet", "worker", "jobfleet_peer:fleet", "--log-level", "warning")
+        worker = ("-m", "jobfleet", "worker", "jobfleet_peer:fleet")
+        become(*worker, "--concurrency", str(CONCURRENCY), "--log-level", "warning")
 
 
 if __name__ == "__main__":

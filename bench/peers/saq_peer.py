@@ -8,9 +8,9 @@
 # delivery = "at least once"
 # handlers = ["async", "sync"]
 # enqueues = ["bulk", "concurrent", "one_async"]
-# threads = 6
+# slots = { sync = 6 }
 # keeps_completed = true
-# setting = "concurrency 100; its own thread pool for sync handlers; uvloop; no bulk call, so 100 enqueues in flight"
+# setting = "its own thread pool for sync handlers, of 6 on 2 cores; uvloop; no bulk call, so 100 enqueues in flight"
 # ///
 """
 

@@ -10,8 +10,7 @@
 # delivery = "at least once"
 # handlers = ["async", "sync"]
 # enqueues = ["bulk", "concurrent", "one_async"]
-# threads = 8
-# setting = "streams, 1 worker, 100 async tasks, 8 threads, orjson, no results; uvloop; no bulk call: 100 in flight"
+# setting = "streams, 1 worker, orjson, no results; uvloop; no bulk call: 100 in flight"
 # ///
 """
 

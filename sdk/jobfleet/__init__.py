@@ -13,6 +13,8 @@
     # in a Pod: jobfleet worker photos.jobs:fleet
 """
 
+from typing import TYPE_CHECKING, Any
+
 from jobfleet.batch import BatchItem
 from jobfleet.context import JobContext, Telling, current_job
 from jobfleet.coordinator import JobQueueCoordinator, SyncJobQueueCoordinator, create_simple_config
@@ -48,7 +50,9 @@ from jobfleet.settings import QueueSettings
 from jobfleet.states import State
 from jobfleet.status import QueueStatus, WorkerStatus
 from jobfleet.worker.settings import WorkerSettings
-from jobfleet.worker.supervision import Worker
+
+if TYPE_CHECKING:
+    from jobfleet.worker.supervision import Worker
 
 __all__ = [
     "Backoff",
@@ -104,3 +108,12 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """``Worker`` comes when it is asked for: only workers need what it needs."""
+    if name != "Worker":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from jobfleet.worker.supervision import Worker  # noqa: PLC0415
+
+    return Worker

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from jobfleet.environment import DEFAULT_REALM, Environment
 from jobfleet.errors import Unavailable
@@ -20,7 +20,9 @@ from jobfleet.queues import ANY
 from jobfleet.scripts.steering import Cancellation
 from jobfleet.status import QueueStatus
 from jobfleet.worker.settings import WorkerSettings
-from jobfleet.worker.supervision import Worker
+
+if TYPE_CHECKING:
+    from jobfleet.worker.supervision import Worker
 
 AS_IT_IS = Treatment()
 

@@ -1,4 +1,8 @@
-"""The first door: a fleet declares jobs, enqueues them, looks at queues, and runs a worker."""
+"""The first door: a fleet declares jobs, enqueues them, looks at queues, and runs a worker.
+
+redis-py is imported with the first connection, and a worker's parts with the first worker, not with the package: who
+only declares jobs pays for neither, and who only enqueues not for the worker.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,12 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from jobfleet import codec, flows
 from jobfleet.batch import BatchItem
-from jobfleet.clients.asynchronous import AsyncClient
-from jobfleet.clients.blocking import SyncClient
-from jobfleet.clients.patience import check_url, public_url
+from jobfleet.clients.address import check_url, public_url
 from jobfleet.coalescing import Coalescer
-from jobfleet.ends import Ends
 from jobfleet.environment import DEFAULT_REALM, DEFAULT_REDIS_URL, Environment
 from jobfleet.errors import InvalidJob, QueueFull
 from jobfleet.handle import Job, Options
@@ -32,7 +33,12 @@ from jobfleet.seal import PLAIN, Seal
 from jobfleet.status import QueueStatus
 from jobfleet.waiting_room import WaitingRoom
 from jobfleet.worker.settings import WorkerSettings
-from jobfleet.worker.supervision import Worker
+
+if TYPE_CHECKING:
+    from jobfleet.clients.asynchronous import AsyncClient
+    from jobfleet.clients.blocking import SyncClient
+    from jobfleet.ends import Ends
+    from jobfleet.worker.supervision import Worker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -257,6 +263,8 @@ class Fleet:
 
     def ends(self, queue: str) -> Ends:
         """Who hears of the ends of a queue's jobs on the running event loop."""
+        from jobfleet.ends import Ends  # noqa: PLC0415 - see the module's docstring
+
         found = self._ends.setdefault(asyncio.get_running_loop(), {})
         if queue not in found:
             found[queue] = Ends(self.client(), self.realm, queue, self.seal)
@@ -270,6 +278,8 @@ class Fleet:
         Raises:
             ConfigurationError: there is no queue to serve.
         """
+        from jobfleet.worker.supervision import Worker  # noqa: PLC0415 - see the module's docstring
+
         chosen = settings or self.worker_settings()
         return Worker(self.redis_url, self.realm, self.registry, dataclasses.replace(chosen, seal=self.seal))
 
@@ -292,6 +302,8 @@ class Fleet:
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
+            from jobfleet.clients.asynchronous import AsyncClient  # noqa: PLC0415 - see the module's docstring
+
             client = self._clients[loop] = AsyncClient(self.redis_url)
         return client
 
@@ -299,6 +311,8 @@ class Fleet:
         """The client of synchronous code; threads share it."""
         with self._lock:
             if self._sync is None:
+                from jobfleet.clients.blocking import SyncClient  # noqa: PLC0415 - see the module's docstring
+
                 self._sync = SyncClient(self.redis_url)
             return self._sync
 

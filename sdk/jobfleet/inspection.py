@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from jobfleet import environment, flows
+from jobfleet.clients.address import public_url
 from jobfleet.clients.asynchronous import AsyncClient
-from jobfleet.clients.patience import Patience, public_url
+from jobfleet.clients.patience import Patience
 from jobfleet.dead_letters import carry
 from jobfleet.errors import InspectionError, JobfleetError
 from jobfleet.keys import WAKE_CHANNEL

@@ -13,12 +13,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from jobfleet.clients import wire
+from jobfleet.clients.address import check_url
 from jobfleet.clients.patience import (
     ANSWER_SECONDS,
     BLOCK_SECONDS,
     CONNECT_SECONDS,
+    FRESH_SECONDS,
     Patience,
-    check_url,
     passes,
     translated,
 )
@@ -39,7 +40,8 @@ class AsyncClient:
     def __init__(self, url: str, patience: Patience | None = None) -> None:
         self.url = check_url(url)
         self._patience = patience or Patience()
-        self._redis = self._connect(ANSWER_SECONDS)
+        self._redis = self._connect(None)
+        self._ready: list[tuple[redis.asyncio.Connection, float]] = []
         self._blocking: redis.asyncio.Redis | None = None
         self._streaming: redis.asyncio.Redis | None = None
 
@@ -75,7 +77,7 @@ class AsyncClient:
                 wait = self._patience.wait(tries, time.monotonic() - begun) if passes(error) else None
                 if wait is None:
                     raise translated(error, self.url) from error
-                await self._redis.connection_pool.disconnect(inuse_connections=False)
+                await self._disconnect()
                 await asyncio.sleep(wait)
         return [command.parse(answer) for command, answer in zip(commands, raw, strict=True)]
 
@@ -134,22 +136,43 @@ class AsyncClient:
 
     async def _exchange(self, calls: list[bytes]) -> list[Any]:
         """Send calls together and read their answers, an error of Redis being one."""
-        pool = self._redis.connection_pool
         answers: list[Any] = []
-        connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        connection: redis.asyncio.Connection | None = None
         try:
-            await connection.send_packed_command(calls, check_health=False)
-            for _ in calls:
-                try:
-                    answers.append(await connection.read_response())
-                except redis_errors.ResponseError as error:
-                    answers.append(error)
-        except BaseException:
-            await connection.disconnect(nowait=True)  # an answer that nobody read must not meet the next call
+            async with asyncio.timeout(ANSWER_SECONDS):
+                connection = await self._connection()
+                await connection.send_packed_command(calls, check_health=False)
+                for _ in calls:
+                    try:
+                        answers.append(await connection.read_response())
+                    except redis_errors.ResponseError as error:
+                        answers.append(error)
+        except BaseException as error:
+            if connection is not None:
+                await connection.disconnect(nowait=True)  # an answer that nobody read must not meet the next call
+                await self._redis.connection_pool.release(connection)
+            if isinstance(error, TimeoutError):
+                raise redis_errors.TimeoutError(f"no answer within {ANSWER_SECONDS:g} s") from error
             raise
-        finally:
-            await pool.release(connection)
+        self._ready.append((connection, time.monotonic()))
         return answers
+
+    async def _connection(self) -> redis.asyncio.Connection:
+        """One that was used a moment ago; else one of the pool, which looks whether it still stands."""
+        pool = self._redis.connection_pool
+        if self._ready:
+            connection, used = self._ready.pop()
+            if time.monotonic() - used < FRESH_SECONDS:
+                return connection
+            await pool.release(connection)
+        return await pool.get_connection()  # type: ignore[no-untyped-call, no-any-return]
+
+    async def _disconnect(self) -> None:
+        """Give up the connections that are not in use."""
+        pool = self._redis.connection_pool
+        while self._ready:
+            await pool.release(self._ready.pop()[0])
+        await pool.disconnect(inuse_connections=False)
 
     async def pop(self, key: str, seconds: float = BLOCK_SECONDS) -> bool:
         """Take a token from a list, waiting up to ``seconds`` for one; on a connection of its own, never longer.

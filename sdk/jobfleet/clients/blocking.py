@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import time
 from collections.abc import Generator
 from typing import Any, TypeVar
@@ -13,7 +15,8 @@ from redis.retry import Retry
 
 import redis
 from jobfleet.clients import wire
-from jobfleet.clients.patience import ANSWER_SECONDS, CONNECT_SECONDS, Patience, check_url, passes, translated
+from jobfleet.clients.address import check_url
+from jobfleet.clients.patience import ANSWER_SECONDS, CONNECT_SECONDS, FRESH_SECONDS, Patience, passes, translated
 from jobfleet.job import JobView
 from jobfleet.keys import queue_keys
 from jobfleet.scripts.command import Command, Pause
@@ -40,6 +43,7 @@ class SyncClient:
             socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
         )
+        self._ready: list[tuple[Any, float]] = []
 
     def run(self, command: Command[T]) -> T:
         """Run one Command.
@@ -58,7 +62,7 @@ class SyncClient:
                 wait = self._patience.wait(tries, time.monotonic() - begun) if passes(error) else None
                 if wait is None:
                     raise translated(error, self.url) from error
-                self._redis.connection_pool.disconnect(inuse_connections=False)
+                self._disconnect()
                 time.sleep(wait)
         return command.parse(raw)
 
@@ -69,18 +73,39 @@ class SyncClient:
             return self._exchange(wire.by_text(command))
 
     def _exchange(self, call: bytes) -> Any:
-        pool = self._redis.connection_pool
-        connection = pool.get_connection()
+        connection = self._connection()
         try:
-            connection.send_packed_command([call], check_health=False)  # type: ignore[no-untyped-call]
-            return connection.read_response()
+            connection.send_packed_command((call,), check_health=False)
+            answer = connection.read_response()
         except redis_errors.ResponseError:
+            self._ready.append((connection, time.monotonic()))
             raise
         except BaseException:
-            connection.disconnect()  # type: ignore[no-untyped-call] # an answer that nobody read must not meet the next call
+            connection.disconnect()  # an answer that nobody read must not meet the next call
+            self._redis.connection_pool.release(connection)
             raise
-        finally:
-            pool.release(connection)
+        self._ready.append((connection, time.monotonic()))
+        return answer
+
+    def _connection(self) -> Any:
+        """One that this process used a moment ago; else one of the pool, which looks whether it still stands."""
+        pool = self._redis.connection_pool
+        try:
+            connection, used = self._ready.pop()
+        except IndexError:  # all are in use, by other threads
+            return pool.get_connection()
+        if time.monotonic() - used < FRESH_SECONDS and connection.pid == os.getpid():
+            return connection
+        pool.release(connection)
+        return pool.get_connection()
+
+    def _disconnect(self) -> None:
+        """Give up the connections that are not in use."""
+        pool = self._redis.connection_pool
+        with contextlib.suppress(IndexError):
+            while True:
+                pool.release(self._ready.pop()[0])
+        pool.disconnect(inuse_connections=False)
 
     def follow(self, flow: Generator[Command[Any] | Pause, Any, T]) -> T:
         """Run what a flow yields, one after the other, and give what it returns. Errors as :meth:`run`."""

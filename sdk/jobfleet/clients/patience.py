@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import redis.exceptions as redis_errors
 
-from jobfleet.errors import ConfigurationError, JobfleetError, Unavailable
+from jobfleet.clients.address import public_url
+from jobfleet.errors import JobfleetError, Unavailable
 
 CONNECT_SECONDS = 3.0
 """Bound on opening a connection."""
 
 ANSWER_SECONDS = 5.0
 """Bound on the answer to one call; a call that takes longer is given up and its connection replaced."""
+
+FRESH_SECONDS = 1.0
+"""A connection that was used so short a time ago is used again without a look whether it still stands."""
 
 BLOCK_SECONDS = 10.0
 """Bound on one blocking wait; an idle worker looks round by itself that often."""
@@ -77,26 +80,3 @@ def translated(error: BaseException, url: str) -> JobfleetError:
     if passes(error):
         return Unavailable(f"Redis at {where} gave no usable answer: {error}")
     return JobfleetError(f"Redis at {where} refused the call: {error}")
-
-
-def public_url(url: str) -> str:
-    """A Redis URL without its credentials, fit for a log.
-
-    >>> public_url("redis://user:secret@redis:6379/0")
-    'redis://redis:6379/0'
-    """
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def check_url(url: str) -> str:
-    """The URL itself, if it is one of Redis.
-
-    Raises:
-        ConfigurationError: its scheme is none of redis, rediss and unix.
-    """
-    if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
-        raise ConfigurationError(
-            f"the Redis URL {public_url(url)!r} must begin with redis://, rediss:// or unix://, as in redis://localhost:6379/0"
-        )
-    return url

@@ -6,10 +6,11 @@ A script writes ``DEFAULTS`` for a table of all settings' defaults, and ``DEFAUL
 from __future__ import annotations
 
 import hashlib
+import pkgutil
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from jobfleet.settings import DEFAULTS
@@ -30,19 +31,27 @@ _TABLE = ", ".join(f"{name} = {_lua(value)}" for name, value in DEFAULTS.items()
 class Script:
     """A Lua verb, and the SHA-1 under which Redis keeps it."""
 
-    __slots__ = ("name", "sha", "text")
-
     def __init__(self, name: str) -> None:
-        folder = files("jobfleet.scripts") / "lua"
-
-        def included(match: re.Match[str]) -> str:
-            return (folder / f"{match[1]}.lua").read_text("utf-8")
-
         self.name = name
-        text = _INCLUDE.sub(included, (folder / f"{name}.lua").read_text("utf-8"))
+
+    @cached_property
+    def text(self) -> str:
+        """The script, read when first needed."""
+        text = _INCLUDE.sub(lambda match: _read(match[1]), _read(self.name))
         text = re.sub(r"\bDEFAULTS\b", f"{{{_TABLE}}}", text)
-        self.text = _DEFAULT.sub(lambda match: _lua(DEFAULTS[match[1]]), text)
-        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        return _DEFAULT.sub(lambda match: _lua(DEFAULTS[match[1]]), text)
+
+    @cached_property
+    def sha(self) -> str:
+        """As :attr:`text`."""
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _read(name: str) -> str:
+    data = pkgutil.get_data("jobfleet.scripts", f"lua/{name}.lua")
+    if data is None:
+        raise FileNotFoundError(f"lua/{name}.lua is missing from the package jobfleet.scripts")
+    return data.decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,9 @@
 
 It never polls: it waits for a finished job, a free slot, the queue's wake token, or the next delayed job's time, and
 each wait has a bound.
+
+While the queue is full of work there are two exchanges under way, each with half of the slots, so that Redis has
+something to do while this worker runs the jobs of the other one.
 """
 
 from __future__ import annotations
@@ -17,9 +20,10 @@ from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.patience import BLOCK_SECONDS
 from jobfleet.errors import JobfleetError
 from jobfleet.keys import queue_keys
-from jobfleet.scripts.processing import MAX_BATCH, Grant, Hold, Outcome, Pulse, retire, settle_and_claim
+from jobfleet.scripts.processing import Grant, Hold, Outcome, Pulse, retire, settle_and_claim
 from jobfleet.worker import verdict
 from jobfleet.worker.attempt import Attempt, Ending, end
+from jobfleet.worker.exchanges import Exchanges, most
 from jobfleet.worker.execution import Execution
 from jobfleet.worker.orphans import Orphans
 from jobfleet.worker.reports import Reports
@@ -58,9 +62,10 @@ class Lane:
         self._wake, self._control = keys.wake, keys.control(settings.id)
         self._running: dict[str, Attempt] = {}
         self._outcomes: list[Outcome] = []
-        self._sending: dict[str, int] = {}
-        self._in_flight = False
-        self._exchanges = 0
+        self._exchanges = Exchanges()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._noted = 0
+        self._broken: BaseException | None = None
         self._orphans = Orphans()
         self.reports = Reports(client, (realm, queue), settings.id, settings.seal, self.lost)
         self._stir = asyncio.Event()
@@ -68,6 +73,7 @@ class Lane:
         self._idle = asyncio.Event()
         self._occupied = asyncio.Event()
         self._more = True
+        self._flood = False
         self._relay = False
         self._hold = Hold.NONE
         self._paused = False
@@ -86,27 +92,46 @@ class Lane:
             asyncio.create_task(self.reports.run(), name=f"reports {self.queue}"),
         ]
         try:
-            while not (self._stopping and not self._running and not self._outcomes):
-                self.came_round = time.monotonic()
-                want = self._share.take(MAX_BATCH) if self._wants() else 0
-                if want or self._outcomes or self._relay:
-                    await self._exchange(want)
+            while not (self._stopping and not (self._running or self._outcomes or self._exchanges)):
+                self.came_round = self._exchanges.since()
+                if self._begin():
+                    await asyncio.sleep(0)  # one goes out before the next is made, so that Redis begins with it
                 else:
                     await self._rest()
+                if self._broken is not None:
+                    raise self._broken
         finally:
             self.stop()
             self._share.leave()
-            for listener in listeners:
-                await _ended(listener)
+            for task in (*listeners, *self._tasks):
+                await _ended(task)
 
     def _wants(self) -> bool:
         return self._more and self._hold is Hold.NONE and not (self._stopping or self._paused)
 
-    async def _exchange(self, want: int) -> None:
-        outcomes, self._outcomes = self._outcomes[:MAX_BATCH], self._outcomes[MAX_BATCH:]
-        self._sending = {outcome.id: outcome.attempt for outcome in outcomes}
+    def _begin(self) -> bool:
+        """Begin an exchange, if there is cause to; False: there is not, or not now."""
+        if not self._exchanges.room(len(self._outcomes)):
+            return False
+        size = most(self._slots.total, full=self._flood)
+        want = self._share.take(size) if self._wants() else 0
+        if not (want or self._outcomes or self._relay):
+            return False
+        outcomes, self._outcomes = self._outcomes[:size], self._outcomes[size:]
         self._relay = False
-        self._in_flight = True
+        number = self._exchanges.begin(outcomes)
+        task = asyncio.create_task(self._exchange(number, want, outcomes))
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
+        return True
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._broken = self._broken or task.exception()
+        self._stir.set()
+
+    async def _exchange(self, number: int, want: int, outcomes: list[Outcome]) -> None:
         settings = self._settings
         command = settle_and_claim(
             self.realm, self.queue, settings.id, want, outcomes, lease_ms=settings.lease_ms, seal=settings.seal
@@ -122,9 +147,7 @@ class Lane:
             await asyncio.sleep(TROUBLE_SECONDS)
             return
         finally:
-            self._sending = {}
-            self._in_flight = False
-            self._exchanges += 1
+            self._exchanges.end(number)
         jobs = grant.jobs
         if self._paused and jobs:  # since this claim was sent
             self._outcomes += map(verdict.returned, reversed(jobs))
@@ -136,7 +159,14 @@ class Lane:
             self._execution.start(attempt)
         if jobs:
             self._occupied.set()
-        self._note(grant, want)
+        if grant.refused:
+            log.warning(
+                "outcomes refused: the lease on these attempts was lost",
+                extra={"queue": self.queue, "jobs": list(grant.refused)},
+            )
+        if number >= self._noted:
+            self._noted = number
+            self._note(grant, want)
         self._share.unused(want - len(jobs))
         if outcomes and self.on_settled is not None:
             self.on_settled(len(outcomes) - len(grant.refused))
@@ -146,15 +176,11 @@ class Lane:
         if grant.hold is Hold.RETURNING:
             self.hand_back()
         if want > 0:
-            self._more = grant.again or len(grant.jobs) == want
+            self._flood = len(grant.jobs) == want
+            self._more = grant.again or self._flood
         self._due_at = None
         if due_ms := min((ms for ms in (grant.next_due_ms, grant.resume_ms) if ms), default=0):
             self._due_at = time.monotonic() + max(0, due_ms - grant.now_ms) / 1000
-        if grant.refused:
-            log.warning(
-                "outcomes refused: the lease on these attempts was lost",
-                extra={"queue": self.queue, "jobs": list(grant.refused)},
-            )
 
     # -- waiting
 
@@ -268,7 +294,7 @@ class Lane:
     @property
     def burdened(self) -> bool:
         """Whether something runs or is to be handed in."""
-        return bool(self._running or self._outcomes or self._sending)
+        return bool(self._running or self._outcomes or any(self._exchanges.ids()))
 
     def longest_limit(self) -> float | None:
         """The longest time a running job may take, in seconds; None: at least one has no limit. From any thread."""
@@ -286,8 +312,9 @@ class Lane:
         for job_id, number in believed.items():
             if pulse.held.get(job_id) != number:
                 self.lost(job_id, number)
-        known = {outcome.id for outcome in self._outcomes} | self._sending.keys() | self._running.keys()
-        for job_id, number in self._orphans.look(pulse.held, known, self._exchanges, self._in_flight):
+        exchanges = self._exchanges
+        known = {outcome.id for outcome in self._outcomes} | set(exchanges.ids()) | self._running.keys()
+        for job_id, number in self._orphans.look(pulse.held, known, exchanges.begun, exchanges.oldest):
             log.warning("a job was leased and never seen; returned", extra={"queue": self.queue, "job": job_id})
             self._outcomes.append(Outcome(job_id, number, "return"))
             self._stir.set()
@@ -341,8 +368,8 @@ class Lane:
                 await self._client.run(retire(self.realm, self.queue, self._settings.id))
 
 
-async def _ended(listener: asyncio.Task[None]) -> None:
-    """End a listener. One cancel may not do: redis-py can swallow it while it gives a connection up."""
-    while not listener.done():
-        listener.cancel()
-        await asyncio.wait({listener}, timeout=0.1)
+async def _ended(task: asyncio.Task[None]) -> None:
+    """End a task. One cancel may not do: redis-py can swallow it while it gives a connection up."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)

@@ -16,6 +16,7 @@ import pytest
         "jobfleet.policy",
         "jobfleet.retry",
         "jobfleet.worker.fingerprint",
+        "jobfleet.worker.exchanges",
         "jobfleet.worker.orphans",
         "jobfleet.worker.settings",
         "jobfleet.worker.verdict",
