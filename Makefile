@@ -9,11 +9,11 @@ STAMP := .venv/.installed
 TYPED_TESTS := tests/cluster_tool tests/fixtures tests/conftest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test bench bench-scaling demo lint format verify lock crds cluster cluster-down clean clean-cache
+.PHONY: help setup test bench bench-operator bench-scaling demo lint format verify lock crds cluster cluster-down clean clean-cache
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
-	  printf '  make %-14s %s\n' "$$name" "$$text"; done
+	  printf '  make %-15s %s\n' "$$name" "$$text"; done
 
 setup: ## make .venv with the locked packages, and redis-server for the tests
 	@PYTHON="$(PYTHON)" scripts/setup
@@ -27,6 +27,9 @@ bench: setup ## speed beside BullMQ, dramatiq, arq and others, measured here (AR
 bench-scaling: setup ## waiting and cost of our scaling beside KEDA and the HPA, simulated on five traces (seconds)
 	$(BIN)/python -m bench.scaling $(ARGS)
 
+bench-operator: setup ## the operator with 1,000 queues and pools on a real API server (ARGS="--quick", ARGS="--queues 5000")
+	PYTHONPATH=tests $(BIN)/python -m bench.operator $(ARGS)
+
 demo: setup ## the whole path on a real cluster, from apply to thumbnails and back to zero workers (KEEP=1 keeps it up)
 	KEEP=$(KEEP) $(BIN)/python examples/photos/demo.py
 
@@ -35,7 +38,7 @@ lint: setup ## style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	MYPYPATH=tests $(BIN)/mypy $(TYPED_TESTS)
-	$(BIN)/mypy bench --exclude 'bench/peers/.*_peer|bench/peers/agent'
+	MYPYPATH=tests $(BIN)/mypy bench --exclude 'bench/peers/.*_peer|bench/peers/agent'
 	$(BIN)/lint-imports
 
 format: setup ## put the code into shape

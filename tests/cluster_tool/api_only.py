@@ -7,7 +7,8 @@ are real: garbage collection, Deployments and ReplicaSets work; Pods stay Pendin
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import cache, commands, ports, processes, toolchain, versions
@@ -36,9 +37,10 @@ PARTS = ("kube-controller-manager", "kube-apiserver", "etcd")
 
 @dataclass(frozen=True, slots=True)
 class ApiServer:
-    """One API server; `folder` holds all it is made of."""
+    """One API server; `folder` holds all it is made of. `options` are further flags, by part."""
 
     folder: Path
+    options: Mapping[str, Mapping[str, str | Path]] = field(default_factory=dict)
 
     @property
     def kubeconfig(self) -> Path:
@@ -102,8 +104,16 @@ def _start(server: ApiServer, kube: Path) -> None:
     _await(server, "kube-controller-manager", [*kubectl, "get", "serviceaccount", "default", "--namespace", "default"])
 
 
+def kubeconfig_of(server: ApiServer, user: str) -> Path:
+    """The way in as a user of this name, who is in no group: what they may do is for RBAC to say."""
+    path = server.folder / f"{user}.kubeconfig"
+    if not path.exists():
+        _write_kubeconfig(toolchain.build("kube"), server.folder, path, [user])
+    return path
+
+
 def _launch(server: ApiServer, kube: Path, part: str, options: dict[str, str | Path]) -> None:
-    words = [f"--{name}={value}" for name, value in options.items()]
+    words = [f"--{name}={value}" for name, value in {**options, **server.options.get(part, {})}.items()]
     processes.start([kube, part, *words], log=server.log(part), pid_file=server.pid_file(part))
 
 
@@ -141,10 +151,15 @@ def _make_credentials(kube: Path, folder: Path, port: int) -> None:
     phase: list[str | Path] = [kube, "kubeadm", "init", "phase"]
     for what in ("ca", "apiserver", "sa", "front-proxy-ca", "front-proxy-client"):
         commands.run([*phase, "certs", what, "--config", config])
-    user: list[str | Path] = [kube, "kubeadm", "kubeconfig", "user", "--config", config, "--client-name"]
     for name, identity in KUBECONFIGS.items():
-        (folder / name).write_text(commands.run([*user, *identity]))
-        (folder / name).chmod(0o600)
+        _write_kubeconfig(kube, folder, folder / name, identity)
+
+
+def _write_kubeconfig(kube: Path, folder: Path, path: Path, identity: list[str]) -> None:
+    config = folder / "kubeadm.yaml"
+    command: list[str | Path] = [kube, "kubeadm", "kubeconfig", "user", "--config", config, "--client-name"]
+    path.write_text(commands.run([*command, *identity]))
+    path.chmod(0o600)
 
 
 def _etcd_options(folder: Path, client: int, peer: int) -> dict[str, str | Path]:

@@ -38,6 +38,7 @@ MODULES = {
     "crictl": Module("sigs.k8s.io/cri-tools/cmd/crictl", versions.CRICTL),
     "coredns": Module("github.com/coredns/coredns", versions.COREDNS),
     "helm": Module("helm.sh/helm/v3/cmd/helm", versions.HELM),
+    "kwok": Module("sigs.k8s.io/kwok/cmd/kwok", versions.KWOK),
 }
 
 PROGRAMS = (*sorted(MODULES), "kube", "kubectl", "pause")

@@ -14,6 +14,7 @@ KIND = "v0.33.0"
 CRICTL = "v1.34.0"
 COREDNS = "v1.12.1"
 HELM = "v3.22.0"
+KWOK = "v0.7.0"
 """Programs that are built by `go install`."""
 
 GO = "1.26.8"

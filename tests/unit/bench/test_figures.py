@@ -7,7 +7,10 @@ import pytest
 from bench.figures import Better, Spread, cell, percentile, spread, times_better, written
 
 
-@pytest.mark.parametrize("module", ["figures", "options", "peer", "redis_server", "table"])
+@pytest.mark.parametrize(
+    "module",
+    ["figures", "operator.audit", "operator.page", "operator.population", "options", "peer", "redis_server", "table"],
+)
 def test_the_examples_in_the_documentation_hold(module: str) -> None:
     failed, tried = doctest.testmod(importlib.import_module(f"bench.{module}"))
     assert tried > 0

@@ -1,0 +1,116 @@
+"""The command line: `make bench-operator`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import datetime
+import platform
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+
+from bench import machine
+from bench.children import Broken
+from bench.operator import page, population
+from bench.operator.api import Api
+from bench.operator.phases import Phases
+from bench.operator.plant import Plant, plant
+from bench.operator.sizes import QUICK, Sizes
+from cluster_tool import versions
+from cluster_tool.errors import ClusterToolError
+
+KINDS = ("jobqueues", "workerpools")
+ROOT = Path(__file__).parents[2]
+RESULTS = Path(__file__).with_name("results.md")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options; each size has one of its own."""
+    reader = argparse.ArgumentParser(
+        prog="make bench-operator",
+        description="Measures the operator on an API server, etcd, controllers, fake node and Redis of its own: cold "
+        "and warm start, cost while nothing happens, from enqueue to the patched Deployment, cost while numbers move.",
+    )
+    reader.add_argument("--quick", action="store_true", help="a smoke run of small sizes")
+    reader.add_argument("--output", type=Path, help="the page to write [bench/operator/results.md at default sizes]")
+    for one in dataclasses.fields(Sizes):
+        quick = getattr(QUICK, one.name)
+        kind = int if isinstance(quick, int) else float
+        reader.add_argument(
+            f"--{one.name.replace('_', '-')}", type=kind, metavar="N", help=f"[{one.default}; quick: {quick}]"
+        )
+    return reader
+
+
+def sizes(said: argparse.Namespace) -> Sizes:
+    """The sizes that the command line asks for."""
+    given = {one.name: getattr(said, one.name) for one in dataclasses.fields(Sizes)}
+    return dataclasses.replace(
+        QUICK if said.quick else Sizes(), **{name: value for name, value in given.items() if value is not None}
+    )
+
+
+def say(line: str) -> None:
+    """Progress."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+async def measure(plant: Plant, chosen: Sizes) -> page.Results:
+    """All phases, one after the other."""
+    async with Api(plant.kubeconfig) as api, contextlib.AsyncExitStack() as stack:
+        await api.teach([yaml.safe_load((ROOT / "crds" / f"{kind}.yaml").read_text()) for kind in KINDS])
+        say(f"create {chosen.queues} JobQueues and WorkerPools")
+        await population.create(api, chosen.queues)
+        phases = Phases(plant, api, chosen, say)
+        stack.push_async_callback(phases.close)
+        cold = await phases.cold_start()
+        await phases.idle()
+        warm = await phases.warm_starts()
+        calling, control = await phases.reactions()
+        burst = await phases.burst()
+        await phases.moving()
+        return page.Results(chosen, cold, warm, calling.done, control, burst.done, phases.costs)
+
+
+def main() -> int:
+    """Measure and print the page."""
+    said = parser().parse_args()
+    chosen = sizes(said)
+    signal.signal(signal.SIGTERM, _stop)
+    begun, load = time.monotonic(), machine.load()
+    with tempfile.TemporaryDirectory(prefix="jobfleet-bench-") as folder, plant(Path(folder)) as built:
+        facts = {
+            "Date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "Machine": f"{machine.description()}, load {load:.1f} before the run",
+            "Versions": f"Kubernetes {versions.KUBERNETES} with etcd without fsync, kwok {versions.KWOK}, "
+            f"Redis {built.redis.version()}, Python {platform.python_version()}; all on one machine",
+        }
+        results = asyncio.run(measure(built, chosen))
+        facts["Took"] = f"{(time.monotonic() - begun) / 60:.0f} minutes; load {machine.load():.1f} at the end"
+    text = page.page(results, facts)
+    print(text)
+    if output := said.output or (RESULTS if chosen == Sizes() else None):
+        output.write_text(text)
+        say(f"wrote {output}")
+    return 0
+
+
+def _stop(*_: object) -> NoReturn:
+    raise SystemExit("told to stop")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (Broken, ClusterToolError) as error:
+        sys.exit(f"bench: {error}")
+    except KeyboardInterrupt:
+        sys.exit("bench: interrupted")
