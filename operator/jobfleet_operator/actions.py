@@ -114,6 +114,8 @@ class PatchStatus:
     plural: str
     subject: Identity
     status: Manifest
+    calm: bool = False
+    """Only numbers moved: it may wait for its turn."""
 
 
 @dataclass(frozen=True, slots=True)

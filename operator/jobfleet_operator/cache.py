@@ -7,8 +7,9 @@ loop and needs no lock.
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from jobfleet_operator import names, world
@@ -85,8 +86,11 @@ class Cache:
 
     def feed(self, kind: Kind, body: Manifest, *, deleted: bool = False) -> None:
         """Take over what a watch says about one object."""
-        record = READERS[kind](body)
-        identity = record.identity
+        identity = world.read_identity(body)
+        known = None if kind is Kind.PODS else self._table(kind).get(identity.key)
+        if not deleted and known is not None and known.identity == identity and identity.resource_version:
+            return
+        record = _read(kind, body, known)
         if deleted:
             self._forget(kind, record, _number(identity.resource_version))
             return
@@ -98,19 +102,16 @@ class Cache:
         if before is not None and before.identity.uid != identity.uid:
             self._forget(kind, before, _number(identity.resource_version))
         self._put(kind, record)
-        self._changed(kind, _concern(record))
+        if before is None or not _same_wish(record, before):
+            self._changed(kind, _concern(record))
 
-    def replace(self, kind: Kind, bodies: Iterable[Manifest], resource_version: str, namespace: str = "") -> None:
-        """Take over a whole list that was read at this version, of one namespace or ("") of all."""
-        seen: set[str] = set()
-        for body in bodies:
-            seen.add(body["metadata"].get("uid", ""))
-            self.feed(kind, body)
+    def keep_only(self, kind: Kind, uids: AbstractSet[str], resource_version: str, namespace: str = "") -> None:
+        """Forget what a whole list that was read at this version did not hold; of one namespace or ("") of all."""
         for record in list(self._all(kind)):
             known = record.identity
             if namespace not in {"", known.key.namespace}:
                 continue
-            if known.uid not in seen and _number(known.resource_version) <= _number(resource_version):
+            if known.uid not in uids and _number(known.resource_version) <= _number(resource_version):
                 self._forget(kind, record, _number(resource_version))
 
     def _all(self, kind: Kind) -> Iterator[Record]:
@@ -177,6 +178,18 @@ def _concern(record: Record) -> Key:
     """The queue or pool that a record is about; a pool and its Deployment share their place."""
     key = record.identity.key
     return key._replace(name=record.pool) if isinstance(record, PodView) else key
+
+
+def _read(kind: Kind, body: Manifest, known: Record | None) -> Record:
+    """The record of a manifest; a spec that is known already is not read again."""
+    if isinstance(known, QueueResource | PoolResource) and world.same_spec(known.identity, world.read_identity(body)):
+        return replace(known, identity=world.read_identity(body), status=body.get("status") or {})
+    return READERS[kind](body)
+
+
+def _same_wish(record: Record, before: Record) -> bool:
+    """Whether a queue or pool asks for what it asked for: its status, which the operator writes, is no news."""
+    return isinstance(record, QueueResource | PoolResource) and world.same_spec(record.identity, before.identity)
 
 
 def _newer(record: Record, before: Record) -> bool:

@@ -1,47 +1,44 @@
 """The one loop: observe, decide, plan, apply; level-triggered, woken by events, sweeping each second.
 
-A round looks at what its subjects are now, not at what woke it. A round is either a sweep over
-everything or a quick one over the queues and pools that an event was about. Plans are carried out
-in tasks of their own, one at a time for each queue or pool, so that a slow call holds up nobody
-else and never the loop: its heartbeat is what the liveness probe looks at.
+A round looks at what its subjects are now, not at what woke it. A sweep goes over everything, in slices: between two
+of them what was woken has its turn, so that a job waits for a slice and not for a thousand queues. Plans are carried
+out elsewhere (`errands`), so that a slow call never holds up the loop: its heartbeat is what the liveness probe
+looks at.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSnapshot
 from jobfleet_operator import claims, observe, reconcile
-from jobfleet_operator.actions import Action, ApplySecret, Note, PatchStatus
-from jobfleet_operator.adapters.kube import KubeError, Refused
+from jobfleet_operator.actions import ApplySecret
 from jobfleet_operator.adapters.redis import Redises
 from jobfleet_operator.addresses import RedisUrls
-from jobfleet_operator.apply import Applier, Errand, NotActing
+from jobfleet_operator.apply import Applier, Errand
 from jobfleet_operator.cache import Cache, Kind
+from jobfleet_operator.care import Care
+from jobfleet_operator.errands import Errands
 from jobfleet_operator.memory import PoolMemory, QueueMemory, Sample
 from jobfleet_operator.names import JOB_QUEUE, WORKER_POOL
 from jobfleet_operator.scaling import quota
 from jobfleet_operator.scaling.quota import Quotas
-from jobfleet_operator.world import Key, PoolResource, QueueResource
+from jobfleet_operator.world import Key, PoolResource, QueueResource, Subject
 
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
+SLICE = 50
+"""Queues of a sweep that are looked at together."""
 GATHER_SECONDS = 0.01
-"""After a wake, events of this long are gathered into one round."""
-FIRST_RETRY_SECONDS = 0.5
-LAST_RETRY_SECONDS = 5.0
-"""So soon after an outage everything goes on."""
-REFUSED_RETRY_SECONDS = 30.0
-"""What was refused is tried again this late, unless its resource is changed first."""
+"""After a change in Kubernetes, further ones of this long are gathered into one round."""
 STALE_SECONDS = 30.0
 """A loop that has not come round for this long is not alive."""
-SWEEPS_AT_ONCE = 32
 
 
 class Leader(Protocol):
@@ -51,14 +48,6 @@ class Leader(Protocol):
 
     def acting(self) -> bool:
         """Whether this replica may write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A queue or pool, as the key of what goes on about it."""
-
-    kind: str
-    key: Key
 
 
 class Loop:
@@ -73,19 +62,22 @@ class Loop:
         leader: Leader,
         quotas: Quotas | None = None,
     ) -> None:
-        self._cache, self._urls, self._redises = cache, urls, redises
+        self._cache, self._urls, self._redises, self._leader = cache, urls, redises, leader
         self._quotas = quotas or Quotas()
-        self._applier, self._leader = applier, leader
+        self._errands = Errands(applier, self._ended, lambda: len(cache.queues) + len(cache.pools))
+        self._care = Care(cache, urls, redises, applier)
         self._queues: dict[Key, QueueMemory] = {}
         self._pools: dict[Key, PoolMemory] = {}
         self._dirty: set[Subject] = set()
+        self._behind: set[Subject] = set()
+        """What is to be looked at again when the errand about it has ended."""
         self._wake = asyncio.Event()
-        self._errands: dict[Subject, asyncio.Task[None]] = {}
-        self._telling: set[Subject] = set()
-        """Whose status is being written."""
-        self._told: set[asyncio.Task[None]] = set()
-        self._caretaker: asyncio.Task[None] | None = None
-        self._to_purge: dict[Key, QueueResource] = {}
+        self._called = False
+        """Whether a job waits for the next round: it gathers nothing more."""
+        self._slices: Iterator[set[Subject]] | None = None
+        """What is left of the sweep under way."""
+        self._in_use: set[str] = set()
+        """Redis URLs that the sweep has met."""
         self._term: int | None = None
         """The term of leadership that the memory is of."""
         self._beat = time.monotonic()
@@ -105,11 +97,21 @@ class Loop:
 
     def woken(self, address: QueueAddress) -> None:
         """Told by Redis: this queue got work while it was empty."""
+        self._called = True
         self.changed(Kind.QUEUES, Key(address.realm, address.queue))
 
     def _touch(self, kind: str, key: Key) -> None:
         self._dirty.add(Subject(kind, key))
         self._wake.set()
+
+    def _ended(self, subject: Subject, errand: Errand, done: bool) -> None:
+        """Told by the errands: one of them has come to its end."""
+        if done and any(isinstance(action, ApplySecret) for action in errand.plan):
+            for pool in self._cache.pools_of(subject.key):
+                self._touch(WORKER_POOL, pool)
+        if subject in self._behind:
+            self._behind.discard(subject)
+            self._touch(*subject)
 
     def trouble(self) -> str:
         """For the liveness probe: "" while the loop comes round."""
@@ -124,24 +126,40 @@ class Loop:
         try:
             while True:
                 self._beat = time.monotonic()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(max(0.0, due - self._beat)):
-                        await self._wake.wait()
-                        await asyncio.sleep(GATHER_SECONDS)
-                acting = self._leader.acting() and self._cache.synced
-                if acting:
-                    self._begin_term(self._leader.term)
-                sweep = time.monotonic() >= due
-                if sweep:
+                if self._slices is None:
+                    await self._until(due)
+                if not (self._leader.acting() and self._cache.synced):
+                    self._rest()
+                    due = max(due, time.monotonic() + SWEEP_SECONDS / 10)
+                    continue
+                self._begin_term(self._leader.term)
+                if self._wake.is_set():
+                    self._wake.clear()
+                    self._called = False
+                    dirty, self._dirty = self._dirty, set()
+                    await self._guarded_round(dirty)
+                if self._slices is None and time.monotonic() >= due:
                     due = time.monotonic() + SWEEP_SECONDS
-                self._wake.clear()
-                if acting:
-                    await self._guarded_round(sweep=sweep)
-                else:
-                    self._dirty.clear()
+                    self._begin_sweep()
+                if self._slices is not None:
+                    await self._sweep_on(self._slices)
         finally:
-            for task in [*self._errands.values(), *self._told, *([self._caretaker] if self._caretaker else [])]:
-                task.cancel()
+            self._errands.cancel()
+            self._care.cancel()
+
+    async def _until(self, due: float) -> None:
+        """Wait until the sweep is due or something happens."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, due - time.monotonic())):
+                await self._wake.wait()
+                if not self._called:
+                    await asyncio.sleep(GATHER_SECONDS)
+
+    def _rest(self) -> None:
+        self._wake.clear()
+        self._dirty.clear()
+        self._behind.clear()
+        self._slices, self._called = None, False
 
     def _begin_term(self, term: int) -> None:
         """A new term begins with no memory: others have acted since. A late renewal begins none."""
@@ -150,24 +168,52 @@ class Loop:
         self._term = term
         self._queues.clear()
         self._pools.clear()
-        self._to_purge.clear()
+        self._care.forget()
 
-    async def _guarded_round(self, *, sweep: bool) -> None:
-        dirty, self._dirty = self._dirty, set()
+    def _begin_sweep(self) -> None:
+        self._tidy()
+        self._care.purge()
+        self._slices, self._in_use = self._cut(), set()
+
+    async def _sweep_on(self, slices: Iterator[set[Subject]]) -> None:
+        """Do the next slice, and then leave as much time to others as it took."""
+        begun = time.monotonic()
+        part = next(slices, None)
+        if part is None:
+            self._slices = None
+            await self._redises.keep_only(self._in_use)
+            return
+        await self._guarded_round(part, sweep=True)
+        await asyncio.sleep(time.monotonic() - begun)
+
+    def _cut(self) -> Iterator[set[Subject]]:
+        """Everything there is, in slices of so many queues with the pools that work on them first of all."""
+        cache = self._cache
+        by_queue: dict[Key, list[Key]] = {queue: [] for queue in cache.queues}
+        for key, pool in cache.pools.items():
+            first = pool.spec.queues[0] if pool.spec is not None and pool.spec.queues else ""
+            by_queue.setdefault(Key(key.namespace, first), []).append(key)
+        queues = list(by_queue)
+        for start in range(0, len(queues), SLICE):
+            part = queues[start : start + SLICE]
+            yield {
+                *(Subject(JOB_QUEUE, queue) for queue in part),
+                *(Subject(WORKER_POOL, pool) for queue in part for pool in by_queue[queue]),
+            }
+
+    async def _guarded_round(self, subjects: set[Subject], *, sweep: bool = False) -> None:
         try:
-            await self._round(None if sweep else dirty)
+            await self._round(subjects, sweep=sweep)
         except Exception:
-            # A defect must not stop the loop; the sweep tries again, and the log tells.
+            # A defect must not stop the loop; the next sweep tries again, and the log tells.
             log.exception("a round failed")
 
-    async def _round(self, only: set[Subject] | None) -> None:
-        queues, pools = self._scope(only)
+    async def _round(self, subjects: set[Subject], *, sweep: bool) -> None:
+        queues, pools = self._scope(subjects)
         look = await self._look(queues)
-        if only is None:
-            self._tidy()
-            await self._redises.keep_only({url for url in look.urls.values() if url})
-            self._care(look)
-            await self._purge()
+        if sweep:
+            self._in_use.update(url for url in look.urls.values() if url)
+            self._care.tend(look.urls, look.snapshots)
         for queue in queues:
             self._measure(look, queue)
         for pool in pools:
@@ -177,7 +223,7 @@ class Loop:
             look = replace(look, shares=quota.shares(claimed, self._quotas))
         for pool in pools:
             self._guarded(self._do_pool, look, pool)
-        for queue in queues if only is None else [s.key for s in only if s.kind == JOB_QUEUE]:
+        for queue in [subject.key for subject in subjects if subject.kind == JOB_QUEUE]:
             self._guarded(self._do_queue, look, queue)
 
     def _guarded(self, do: Callable[[observe.Look, Key], None], look: observe.Look, key: Key) -> None:
@@ -187,13 +233,11 @@ class Loop:
             # One resource that cannot be understood must not hold up the others.
             log.exception("%s could not be looked at", key)
 
-    def _scope(self, only: set[Subject] | None) -> tuple[list[Key], list[Key]]:
+    def _scope(self, subjects: set[Subject]) -> tuple[list[Key], list[Key]]:
         """The queues to look at and the pools to decide about."""
         cache = self._cache
-        if only is None:
-            return list(cache.queues), list(cache.pools)
-        pools = [s.key for s in only if s.kind == WORKER_POOL and s.key in cache.pools]
-        queues = {s.key for s in only if s.kind == JOB_QUEUE}
+        pools = [s.key for s in subjects if s.kind == WORKER_POOL and s.key in cache.pools]
+        queues = {s.key for s in subjects if s.kind == JOB_QUEUE}
         for key in pools:
             spec = cache.pools[key].spec
             queues |= {Key(key.namespace, name) for name in (spec.queues if spec else ())}
@@ -227,7 +271,7 @@ class Loop:
             term=self._leader.term,
         )
 
-    # --- plans and errands
+    # --- plans
 
     def _do_pool(self, look: observe.Look, key: Key) -> None:
         subject, pool = Subject(WORKER_POOL, key), self._cache.pools.get(key)
@@ -241,7 +285,7 @@ class Loop:
         trouble = scene.trouble or reconcile.own_trouble(scene)
         memory.said = trouble[0] if trouble else ""
         queue = Key(key.namespace, pool.spec.queues[0]) if pool.spec and pool.spec.queues else None
-        self._send(subject, Errand(pool.identity, WORKER_POOL, plan, memory, self._redis(look, queue)))
+        self._errands.send(subject, Errand(pool.identity, WORKER_POOL, plan, memory, self._redis(look, queue)))
 
     def _note_pods(self, look: observe.Look, key: Key) -> None:
         """Note what a pool's Pods show, before it and those that share a quota with it are decided about."""
@@ -276,7 +320,7 @@ class Loop:
         if not self._free(subject, memory, look.seconds):
             return
         plan = reconcile.plan_queue(observe.queue_scene(look, queue, memory, self._pools))
-        self._send(subject, Errand(queue.identity, JOB_QUEUE, plan, memory, self._redis(look, key)))
+        self._errands.send(subject, Errand(queue.identity, JOB_QUEUE, plan, memory, self._redis(look, key)))
 
     def _redis(self, look: observe.Look, queue: Key | None) -> Inspector | None:
         url = look.urls.get(queue) if queue is not None else None
@@ -289,144 +333,10 @@ class Loop:
 
     def _free(self, subject: Subject, memory: PoolMemory | QueueMemory, seconds: float) -> bool:
         """Whether nothing goes on about this subject and it need not wait after a failure."""
-        if subject in self._errands:
-            self._dirty.add(subject)
+        if self._errands.busy(subject):
+            self._behind.add(subject)
             return False
         return seconds >= memory.retry_at
-
-    def _send(self, subject: Subject, errand: Errand) -> None:
-        """Start to carry a plan out. What only tells goes its own way: nothing waits until it is written."""
-        doing: list[Action] = []
-        for action in errand.plan:
-            match action:
-                case PatchStatus():
-                    self._tell(subject, replace(errand, plan=[action]))
-                case Note():
-                    self._keep(self._applier.tell(action))
-                case _:
-                    doing.append(action)
-        if doing:
-            task = asyncio.create_task(self._run_errand(subject, replace(errand, plan=doing)))
-            self._errands[subject] = task
-
-    def _tell(self, subject: Subject, errand: Errand) -> None:
-        """Write a status, unless an older one is under way: then the next round finds it still to be written."""
-        if subject not in self._telling:
-            self._telling.add(subject)
-            self._keep(self._write_status(subject, errand))
-
-    def _keep(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._told.add(task)
-        task.add_done_callback(self._told.discard)
-
-    async def _write_status(self, subject: Subject, errand: Errand) -> None:
-        try:
-            await self._applier.carry_out(errand, time.monotonic)
-        except NotActing:
-            pass
-        except (KubeError, InspectionError) as error:
-            errand.memory.status.retry_at = time.monotonic() + LAST_RETRY_SECONDS
-            log.info("%s %s: its status could not be written: %s", subject.kind, subject.key, error)
-        except Exception:
-            errand.memory.status.retry_at = time.monotonic() + REFUSED_RETRY_SECONDS
-            log.exception("%s %s: its status could not be written", subject.kind, subject.key)
-        finally:
-            self._telling.discard(subject)
-
-    async def _run_errand(self, subject: Subject, errand: Errand) -> None:
-        memory = errand.memory
-        try:
-            await self._applier.carry_out(errand, time.monotonic)
-        except NotActing:
-            log.info("%s %s: not this replica's to do any more", subject.kind, subject.key)
-        except (KubeError, InspectionError) as error:
-            memory.failures += 1
-            refused = isinstance(error, Refused)
-            most = REFUSED_RETRY_SECONDS if refused else LAST_RETRY_SECONDS
-            wait = min(FIRST_RETRY_SECONDS * 2 ** min(memory.failures - 1, 10), most)
-            memory.retry_at = time.monotonic() + wait
-            log.log(
-                logging.WARNING if refused else logging.INFO,
-                "%s %s: tried again in %.1f s: %s",
-                subject.kind,
-                subject.key,
-                wait,
-                error,
-            )
-        except Exception:
-            memory.retry_at = time.monotonic() + REFUSED_RETRY_SECONDS
-            log.exception("%s %s: a plan could not be carried out", subject.kind, subject.key)
-        else:
-            memory.failures = 0
-            if any(isinstance(action, ApplySecret) for action in errand.plan):
-                for pool in self._cache.pools_of(subject.key):
-                    self._touch(WORKER_POOL, pool)
-        finally:
-            del self._errands[subject]
-            if subject in self._dirty:
-                self._wake.set()
-
-    # --- care of Redis
-
-    def _care(self, look: observe.Look) -> None:
-        """Promote due jobs and reclaim from overdue workers, where there are any."""
-        if self._caretaker is not None and not self._caretaker.done():
-            return
-        needy: list[tuple[str, QueueAddress]] = []
-        for queue, url in look.urls.items():
-            place = observe.address(queue)
-            snapshot = look.snapshots.get(place)
-            if url is None or snapshot is None:
-                continue
-            overdue = any(worker.lease_ms < 0 for worker in snapshot.workers)
-            if snapshot.delayed_due or overdue:
-                needy.append((url, place))
-        if needy:
-            self._caretaker = asyncio.create_task(self._sweep(needy))
-
-    async def _sweep(self, needy: list[tuple[str, QueueAddress]]) -> None:
-        limit = asyncio.Semaphore(SWEEPS_AT_ONCE)
-
-        async def one(url: str, place: QueueAddress) -> None:
-            async with limit:
-                try:
-                    await self._redises.at(url).sweep(place)
-                except InspectionError as error:
-                    log.info("%s could not be swept: %s", place, error)
-
-        await asyncio.gather(*(one(url, place) for url, place in needy))
-
-    async def _purge(self) -> None:
-        """Delete the jobs of deleted JobQueues that ask for it."""
-        for queue in self._cache.take_deletions():
-            self._to_purge.pop(queue.key, None)
-            if queue.spec is not None and queue.spec.deletion_policy == "Purge":
-                self._to_purge[queue.key] = queue
-        for key, queue in list(self._to_purge.items()):
-            if key in self._cache.queues:
-                log.info("%s exists again: its jobs stay", key)
-                del self._to_purge[key]
-                continue
-            try:
-                await self._purge_one(queue)
-            except InspectionError as error:
-                log.warning("%s could not be purged yet: %s", key, error)
-                break  # the others are most likely in the same Redis
-            del self._to_purge[key]
-
-    async def _purge_one(self, queue: QueueResource) -> None:
-        url, problem = self._urls.resolve(queue)
-        if problem:
-            message = f"deletionPolicy is Purge, and the jobs could not be deleted: {problem}"
-            await self._applier.tell(Note(JOB_QUEUE, queue.identity, "PurgeFailed", message, "Warning"))
-            return
-        if url is None:
-            msg = "its Redis is not known yet"
-            raise InspectionError(msg)
-        jobs = await self._redises.at(url).purge(observe.address(queue.key))
-        message = f"deletionPolicy is Purge: {jobs} jobs were deleted with the JobQueue"
-        await self._applier.tell(Note(JOB_QUEUE, queue.identity, "Purged", message))
 
     def _tidy(self) -> None:
         """Forget about what is gone."""

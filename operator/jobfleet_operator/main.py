@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -148,14 +149,22 @@ class Operator:
         except TimeoutError as error:
             msg = f"the first lists did not come within {START_SECONDS:.0f} s: are the CRDs installed?"
             raise KubeError(msg) from error
+        # What was read stays: the collector need not go through it again and again, which would hold up the loop.
+        gc.collect()
+        gc.freeze()
         self.cache.synced = True
         log.info("watching %s", ", ".join(self._settings.namespaces) or "all namespaces")
 
     async def _list_all(self) -> None:
         for kind, (group_version, selector) in SOURCES.items():
             for namespace in self._settings.namespaces or ("",):
-                bodies, version = await self._kube.list(group_version, namespace, kind.value, selector)
-                self.cache.replace(kind, bodies, version, namespace)
+                uids, read_at = set[str](), ""
+                async for bodies, version in self._kube.pages(group_version, namespace, kind.value, selector):
+                    read_at = version
+                    for body in bodies:
+                        uids.add(body["metadata"]["uid"])
+                        self.cache.feed(kind, body)
+                self.cache.keep_only(kind, uids, read_at, namespace)
 
     async def _relist(self) -> None:
         while True:

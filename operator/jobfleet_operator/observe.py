@@ -22,7 +22,7 @@ from jobfleet_operator.look import (
     with_status,
     workers_of,
 )
-from jobfleet_operator.memory import PoolMemory, QueueMemory
+from jobfleet_operator.memory import REFRESH_SECONDS, PoolMemory, QueueMemory, refresh_seconds
 from jobfleet_operator.models import WorkerPoolSpec
 from jobfleet_operator.world import Key, PoolResource, QueueResource
 
@@ -40,8 +40,13 @@ def queue_scene(
         for key in sorted(look.cache.pools_of(queue.key))
         if key in pools
     ]
+    url = look.urls.get(queue.key)
     if memory.status.written is not None:
         queue = replace(queue, status=memory.status.written)
+    elif memory.secret_url is None and url and queue.status.get("connection") == _mark_of(url, queue.key):
+        # An earlier operator wrote this Secret: each is applied again at some time of its own.
+        memory.secret_url = url
+        memory.secret_at = look.seconds - (2 * REFRESH_SECONDS - refresh_seconds(queue.identity.uid))
     return reconcile.QueueScene(
         facts=report.QueueFacts(
             queue=queue,
@@ -51,7 +56,7 @@ def queue_scene(
             rate=status.rate(jobs, span),
             dead_letter_trouble=dead_letter_trouble(look, queue),
         ),
-        redis_url=look.urls.get(queue.key),
+        redis_url=url,
         memory=memory,
         seconds=look.seconds,
         now=look.now,
@@ -110,7 +115,11 @@ def _connection(look: Look, queues: list[Key], memories: Mapping[Key, QueueMemor
     url = look.urls.get(queues[0])
     if url is None or memories[queues[0]].secret_url != url:
         return None
-    return resources.connection(url, queues[0].namespace)
+    return _mark_of(url, queues[0])
+
+
+def _mark_of(url: str, queue: Key) -> str:
+    return resources.connection(url, queue.namespace)
 
 
 def _remember(

@@ -131,6 +131,9 @@ def plan_queue(scene: QueueScene) -> list[Action]:
         if snapshot is not None and snapshot.settings != wanted:
             plan.append(actions.PushSettings(snapshot.address, wanted))
     said = report.queue_status(scene.facts, scene.now)
+    if said is not None and memory.secret_url is not None:
+        mark = resources.connection(memory.secret_url, queue.key.namespace)
+        said = said.model_copy(update={"connection": mark})
     plan += _status(said, names.JOB_QUEUES, queue, memory.status, scene)
     return plan
 
@@ -188,6 +191,8 @@ def plan_pool(scene: PoolScene) -> list[Action]:
         disruption_percent=scene.memory.budget[1] if scene.memory.budget else None,
         start_seconds=max(map(ceil, scene.memory.starts.lately), default=scene.pool.status.get("startSeconds")),
     )
+    if trouble is None and any(isinstance(action, actions.ApplyDeployment) for action in plan):
+        return plan  # what is to be said will be known in a moment
     said = report.pool_status(facts, scene.now)
     plan += _status(said, names.WORKER_POOLS, scene.pool, scene.memory.status, scene)
     return plan
@@ -348,4 +353,4 @@ def _status(
     before = subject.status if memory.written is None or age >= status.FRESH_SECONDS else memory.written
     if not status.matters(before, after, age_seconds=age, now=scene.now):
         return []
-    return [actions.PatchStatus(plural, subject.identity, after)]
+    return [actions.PatchStatus(plural, subject.identity, after, calm=status.only_numbers(before, after))]

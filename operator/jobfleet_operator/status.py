@@ -115,14 +115,26 @@ def matters(before: Manifest, after: Manifest, *, age_seconds: float, now: datet
         return True
     keys = before.keys() | after.keys()
     if age_seconds < CALM_SECONDS:
-        keys -= _NUMBERS
+        keys -= _QUIET
     return any(_differs(key, before.get(key), after.get(key), now) for key in keys)
+
+
+def only_numbers(before: Manifest, after: Manifest) -> bool:
+    """Whether nothing differs but numbers that move with the jobs, and marks.
+
+    >>> only_numbers({"waiting": 1, "health": "Healthy"}, {"waiting": 9, "health": "Healthy"})
+    True
+    """
+    return all(before.get(key) == after.get(key) for key in (before.keys() | after.keys()) - _QUIET)
 
 
 _GAUGES = frozenset({"waiting", "active", "delayed", "failed"})
 _NUMBERS = _GAUGES | {"oldestJobTime", "rate", "busyWorkers"}
-_BY_THE_WAY = frozenset({"deploymentGeneration", "disruptionPercent", "startSeconds"})
-"""Written along with something else: when it is old, a restart costs one apply more."""
+_MARKS = frozenset({"deploymentGeneration", "disruptionPercent", "connection"})
+"""For the next operator: where they are old, its start costs one apply more."""
+_BY_THE_WAY = frozenset({"startSeconds"})
+"""Written along with something else."""
+_QUIET = _NUMBERS | _MARKS | _BY_THE_WAY
 NO_RATE = "0/s"
 
 

@@ -26,6 +26,13 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+class Subject(NamedTuple):
+    """A queue or pool, as the key of what goes on about it."""
+
+    kind: str
+    key: Key
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Which object a record was read from."""
@@ -158,6 +165,11 @@ def read_identity(body: Manifest) -> Identity:
         generation=meta.get("generation", 0),
         created=meta.get("creationTimestamp") or "",
     )
+
+
+def same_spec(one: Identity, other: Identity) -> bool:
+    """Whether both are of one object with one spec: its generation rises with each change of that."""
+    return one.uid == other.uid and one.generation == other.generation > 0
 
 
 Spec = TypeVar("Spec", bound=BaseModel)

@@ -19,6 +19,7 @@ from jobfleet.dead_letters import carry
 from jobfleet.errors import InspectionError, JobfleetError
 from jobfleet.keys import WAKE_CHANNEL
 from jobfleet.scripts import looking, processing, steering
+from jobfleet.scripts.command import Command
 from jobfleet.scripts.looking import WorkerView
 from jobfleet.scripts.steering import DRAIN_MS
 from jobfleet.settings import QueueSettings
@@ -81,6 +82,7 @@ class QueueSnapshot:
     Attributes:
         waiting, active, delayed, delayed_due, completed, failed, cancelled: jobs now in that state (and kept).
         delayed_soon: delayed jobs that are not due and will be within the time that was asked for.
+        forwarding: failed jobs on their way to the dead-letter queue.
         oldest_waiting_ms: when the oldest waiting job became ready, Unix ms.
         next_due_ms: when the next delayed job is due, Unix ms.
         enqueued_total … cancelled_total, finished_total, busy_ms_total: counters that only grow, of jobs, of attempts
@@ -97,6 +99,7 @@ class QueueSnapshot:
     completed: int
     failed: int
     cancelled: int
+    forwarding: int
     oldest_waiting_ms: int | None
     next_due_ms: int | None
     enqueued_total: int
@@ -115,6 +118,16 @@ class QueueSnapshot:
     def backlog(self) -> int:
         """Jobs that want a worker now: waiting, active, and delayed ones that are due."""
         return self.waiting + self.active + self.delayed_due
+
+    @property
+    def needy(self) -> bool:
+        """Whether a due job waits to be promoted, a worker's lease has ended, or nobody is there to forward."""
+        return self.delayed_due > 0 or any(worker.lease_ms < 0 for worker in self.workers) or self.abandoned
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether failed jobs are to be forwarded, and no live worker is there to do it."""
+        return self.forwarding > 0 and all(worker.lease_ms < 0 for worker in self.workers)
 
 
 class Inspector:
@@ -188,24 +201,31 @@ class Inspector:
             )
         return sum(taken)
 
-    async def sweep(self, address: QueueAddress) -> None:
+    async def tend(self, snapshots: Iterable[QueueSnapshot]) -> None:
         """Do what no worker may be there to do: promote due jobs, reclaim from workers whose lease has ended, forward.
+
+        What is to be done follows from the snapshots, which should be fresh; all of it takes one round trip (what is
+        forwarded takes its own), and none where nothing is to be done. A worker that has renewed its lease since is
+        left alone.
 
         For one lease after trouble with Redis, and after a pause between two readings of snapshots, nothing is
         reclaimed: whatever held this one up may have kept live workers from renewing theirs.
         """
+        snapshots = list(snapshots)
+        commands: list[Command[int]] = []
+        calm = time.monotonic() >= self._trouble_until
+        for seen in snapshots:
+            place = seen.address
+            if seen.delayed_due:
+                commands.append(processing.promote(place.realm, place.queue, _PROMOTE_AT_ONCE))
+            overdue = [worker.id for worker in seen.workers if worker.lease_ms < 0] if calm else []
+            commands += [processing.reclaim(place.realm, place.queue, w, known_dead=False) for w in overdue]
         async with self._asking():
-            await self._client.run(processing.promote(address.realm, address.queue, _PROMOTE_AT_ONCE))
-            if time.monotonic() < self._trouble_until:
-                return
-            reading = await self._client.run(looking.inspect(address.realm, address.queue))
-            overdue = [worker.id for worker in reading.workers if worker.lease_ms < 0]
-            if overdue:
-                await self._client.run_many(
-                    [processing.reclaim(address.realm, address.queue, w, known_dead=False) for w in overdue]
-                )
-            if reading.forwarding and len(overdue) == len(reading.workers):
-                await self._client.follow(carry(address.realm, address.queue))
+            if commands:
+                await self._client.run_many(commands)
+            for seen in snapshots:
+                if calm and seen.abandoned:
+                    await self._client.follow(carry(seen.address.realm, seen.address.queue))
 
     async def purge(self, address: QueueAddress) -> int:
         """Delete the queue with all that is in it; returns the jobs removed."""
@@ -243,6 +263,7 @@ def _snapshot(address: QueueAddress, reading: looking.QueueReading) -> QueueSnap
         completed=reading.completed,
         failed=reading.failed,
         cancelled=reading.cancelled,
+        forwarding=reading.forwarding,
         oldest_waiting_ms=reading.oldest_waiting_ms,
         next_due_ms=reading.next_due_ms,
         enqueued_total=reading.count("enqueued"),

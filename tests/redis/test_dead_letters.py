@@ -211,8 +211,9 @@ async def test_expired_and_poison_jobs_are_forwarded_too_and_where_no_worker_is_
     assert await queue.state("poison") is State.FAILED
     inspector = Inspector(redis_url)
     try:
+        seen = await inspector.snapshots([QueueAddress(REALM, QUEUE)])
         inspector._trouble_until = 0
-        await inspector.sweep(QueueAddress(REALM, QUEUE))
+        await inspector.tend(seen.values())
     finally:
         await inspector.close()
     (letter,) = await fleet.queue(GRAVE).jobs(State.WAITING)

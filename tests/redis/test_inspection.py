@@ -84,23 +84,60 @@ async def test_a_dead_workers_jobs_go_back_whatever_its_lease_says(inspector: In
     assert (seen.waiting, seen.active, seen.workers, seen.reclaimed_total) == (1, 0, (), 1)
 
 
-async def test_a_sweep_right_after_the_first_look_robs_nobody(inspector: Inspector, fleet: Fleet) -> None:
+async def test_tending_right_after_the_first_look_robs_nobody(inspector: Inspector, fleet: Fleet) -> None:
     await fleet.enqueue("photos", "job", {})
     await claim(fleet, "late", 1, lease_ms=-1)
-    await inspector.snapshots([PHOTOS])
-    await inspector.sweep(PHOTOS)
+    await inspector.tend((await inspector.snapshots([PHOTOS])).values())
     assert (await inspector.snapshots([PHOTOS]))[PHOTOS].active == 1
 
 
-async def test_a_sweep_reclaims_from_whoever_is_overdue_when_there_was_no_trouble(
+async def test_tending_reclaims_from_whoever_is_overdue_when_there_was_no_trouble(
     inspector: Inspector, fleet: Fleet
 ) -> None:
     await fleet.enqueue("photos", "job", {})
     await claim(fleet, "late", 1, lease_ms=-1)
-    await inspector.snapshots([PHOTOS])
+    seen = await inspector.snapshots([PHOTOS])
     inspector._trouble_until = 0.0  # one lease has gone by
-    await inspector.sweep(PHOTOS)
+    await inspector.tend(seen.values())
     assert (await inspector.snapshots([PHOTOS]))[PHOTOS].waiting == 1
+
+
+async def test_a_worker_that_renewed_its_lease_after_the_look_keeps_its_jobs(
+    inspector: Inspector, fleet: Fleet
+) -> None:
+    await fleet.enqueue("photos", "job", {})
+    await claim(fleet, "late", 1, lease_ms=-1)
+    seen = await inspector.snapshots([PHOTOS])
+    await claim(fleet, "late", 0)
+    inspector._trouble_until = 0.0
+    await inspector.tend(seen.values())
+    assert (await inspector.snapshots([PHOTOS]))[PHOTOS].active == 1
+
+
+async def test_many_needy_queues_are_tended_in_one_round_trip_and_content_ones_in_none(
+    inspector: Inspector, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips: list[int] = []
+    exchange = inspector._client._exchange
+
+    async def counting(calls: list[bytes]) -> list[object]:
+        trips.append(len(calls))
+        return await exchange(calls)
+
+    addresses = [QueueAddress("shop", f"q{n}") for n in range(20)]
+    for place in addresses[:10]:
+        await fleet.enqueue(place.queue, "job", {}, delay=0.001)
+        await fleet.client().run(settle_and_claim("shop", place.queue, "late", 0, [], lease_ms=-1))
+    seen = await inspector.snapshots(addresses)
+    inspector._trouble_until = 0.0
+    await inspector.tend(list(seen.values())[:1])  # Redis knows the scripts after this
+    monkeypatch.setattr(inspector._client, "_exchange", counting)
+    await inspector.tend(list(seen.values())[1:])
+    assert len(trips) == 1
+    await inspector.tend(list(seen.values())[10:])
+    assert len(trips) == 1
+    after = await inspector.snapshots(addresses)
+    assert [snapshot.waiting for snapshot in after.values()] == [1] * 10 + [0] * 10
 
 
 async def test_a_wake_tells_of_an_empty_queue_that_got_work(inspector: Inspector, fleet: Fleet) -> None:

@@ -13,7 +13,7 @@ Foreign errors are translated:
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -115,17 +115,18 @@ class Kube:
 
     # --- reads
 
-    async def list(self, group_version: str, namespace: str, plural: str, selector: str) -> tuple[list[Manifest], str]:
-        """All objects of a kind, and the version at which the list was read."""
+    async def pages(
+        self, group_version: str, namespace: str, plural: str, selector: str
+    ) -> AsyncIterator[tuple[list[Manifest], str]]:
+        """All objects of a kind, page by page, each with the version at which the list was read."""
         path = namespaced(group_version, namespace, plural)
         query: dict[str, str] = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
-        found: list[Manifest] = []
         while True:
             page = await self.call("GET", path, query=query)
-            found += page.get("items") or []
+            yield page.get("items") or [], page["metadata"].get("resourceVersion", "")
             following = page["metadata"].get("continue")
             if not following:
-                return found, page["metadata"].get("resourceVersion", "")
+                return
             query = query | {"continue": following}
 
     async def get(self, group_version: str, key: Key, plural: str) -> Manifest:

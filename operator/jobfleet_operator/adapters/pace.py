@@ -8,10 +8,12 @@ from enum import IntEnum
 from heapq import heappop, heappush
 from itertools import count
 
-CALLS_PER_SECOND = 100.0
+CALLS_PER_SECOND = 200.0
 BURST = 200.0
 AT_ONCE = 16
 """Calls under way at one time; the others wait here, so that time-outs count the server's time only."""
+KEPT_FREE = 4
+"""Of these so many are not for telling: what jobs wait for need not wait for a status to be written."""
 
 
 class Urgency(IntEnum):
@@ -36,22 +38,34 @@ class Pace:
     ) -> None:
         self._rate, self._burst, self._clock = rate, burst, clock
         self._tokens, self._at = burst, clock()
-        self._free = at_once
+        self._free, self._kept_free = at_once, min(KEPT_FREE, at_once - 1)
         self._waiting: list[tuple[Urgency, int, asyncio.Future[None]]] = []
         self._order = count()
 
     @asynccontextmanager
     async def turn(self, urgency: Urgency) -> AsyncIterator[None]:
         """Wait for a turn, hold it for the time of the call."""
-        if self._free and not self._waiting:
+        if self._may_go(urgency) and not self._next_up(urgency):
             self._free -= 1
         else:
             await self._wait(urgency)
         try:
-            await self._keep_to_the_rate()
+            self._tokens = min(self._burst, self._tokens + (self._clock() - self._at) * self._rate) - 1
+            self._at = self._clock()
+            # A scaling call goes at once, and the others make up for it.
+            if self._tokens < 0 and urgency is not Urgency.SCALING:
+                await asyncio.sleep(-self._tokens / self._rate)
             yield
         finally:
-            self._pass_on()
+            self._free += 1
+            self._call_up()
+
+    def _may_go(self, urgency: Urgency) -> bool:
+        return self._free > (self._kept_free if urgency is Urgency.TELLING else 0)
+
+    def _next_up(self, urgency: Urgency) -> bool:
+        """Whether somebody waits who goes first."""
+        return any(other <= urgency and not turn.done() for other, _, turn in self._waiting[:1])
 
     async def _wait(self, urgency: Urgency) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -60,21 +74,14 @@ class Pace:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._pass_on()
+                self._free += 1
+                self._call_up()
             raise
 
-    def _pass_on(self) -> None:
-        while self._waiting:
+    def _call_up(self) -> None:
+        """Give what is free to those who wait; who has given up waiting is passed over."""
+        while self._waiting and self._may_go(self._waiting[0][0]):
             _, _, turn = heappop(self._waiting)
             if not turn.done():
+                self._free -= 1
                 turn.set_result(None)
-                return
-        self._free += 1
-
-    async def _keep_to_the_rate(self) -> None:
-        now = self._clock()
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        self._tokens -= 1
-        if self._tokens < 0:
-            await asyncio.sleep(-self._tokens / self._rate)

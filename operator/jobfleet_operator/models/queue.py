@@ -170,6 +170,9 @@ class JobQueueStatus(Part):
     )
     rate: str | None = Field(default=None, description="Jobs completed per second or minute, for people.")
     workers: str | None = Field(default=None, description="Live workers / wanted workers, for people.")
+    connection: str | None = Field(
+        default=None, description="Fingerprint of the connection that the operator wrote into the queue's Secret."
+    )
     conditions: list[Condition] = Field(
         default_factory=list, description="Ready and more, with reasons.", json_schema_extra=CONDITIONS
     )

@@ -58,7 +58,8 @@ def member(
 
 def snapshot(*workers: WorkerView, **numbers: Any) -> QueueSnapshot:
     counts = dict.fromkeys(
-        ("waiting", "active", "delayed", "delayed_due", "completed", "failed", "cancelled", "enqueued_total",
+        ("waiting", "active", "delayed", "delayed_due", "completed", "failed", "cancelled", "forwarding",
+         "enqueued_total",
          "completed_total", "failed_total", "retried_total", "reclaimed_total", "cancelled_total", "busy_ms_total",
          "finished_total"),
         0,

@@ -41,7 +41,7 @@ def test_an_older_version_never_replaces_a_newer_one() -> None:
 def test_a_list_takes_away_what_a_watch_did_not_see_go() -> None:
     cache, _ = filled()
     cache.feed(Kind.QUEUES, queue_body(9))
-    cache.replace(Kind.QUEUES, [], "20")
+    cache.keep_only(Kind.QUEUES, set(), "20")
     assert not cache.queues
     assert [queue.key for queue in cache.take_deletions()] == [PHOTOS]
     assert cache.take_deletions() == []
@@ -50,14 +50,14 @@ def test_a_list_takes_away_what_a_watch_did_not_see_go() -> None:
 def test_a_list_that_is_older_than_an_object_leaves_it() -> None:
     cache, _ = filled()
     cache.feed(Kind.QUEUES, queue_body(30))
-    cache.replace(Kind.QUEUES, [], "20")
+    cache.keep_only(Kind.QUEUES, set(), "20")
     assert PHOTOS in cache.queues
 
 
 def test_a_list_of_one_namespace_leaves_the_others_alone() -> None:
     cache, _ = filled()
     cache.feed(Kind.QUEUES, queue_body(9))
-    cache.replace(Kind.QUEUES, [], "20", "elsewhere")
+    cache.keep_only(Kind.QUEUES, set(), "20", "elsewhere")
     assert PHOTOS in cache.queues
 
 
@@ -65,7 +65,8 @@ def test_what_was_deleted_is_not_revived_by_a_list_that_was_read_before() -> Non
     cache, _ = filled()
     cache.feed(Kind.QUEUES, queue_body(9))
     cache.feed(Kind.QUEUES, queue_body(12), deleted=True)
-    cache.replace(Kind.QUEUES, [queue_body(9)], "10")
+    cache.feed(Kind.QUEUES, queue_body(9))
+    cache.keep_only(Kind.QUEUES, {queue_body(9)["metadata"]["uid"]}, "10")
     assert not cache.queues
 
 
@@ -82,10 +83,22 @@ def test_a_pool_is_found_by_each_of_its_queues_as_they_change() -> None:
     body = {"metadata": meta("pool"), "spec": {"queues": ["a", "b"]}}
     cache.feed(Kind.POOLS, body)
     assert cache.pools_of(Key("shop", "b")) == {Key("shop", "pool")}
-    cache.feed(Kind.POOLS, {"metadata": meta("pool", resourceVersion="11"), "spec": {"queues": ["a"]}})
+    cache.feed(Kind.POOLS, {"metadata": meta("pool", resourceVersion="11", generation=2), "spec": {"queues": ["a"]}})
     assert cache.pools_of(Key("shop", "b")) == set()
     cache.feed(Kind.POOLS, body, deleted=True)
     assert cache.pools_of(Key("shop", "a")) == set()
+
+
+def test_a_status_is_taken_over_and_no_news() -> None:
+    cache, changes = filled()
+    cache.feed(Kind.QUEUES, queue_body(9))
+    cache.feed(Kind.QUEUES, queue_body(10) | {"status": {"health": "Healthy"}})
+    assert cache.queues[PHOTOS].status == {"health": "Healthy"}
+    assert len(changes) == 1, "the operator need not look at a queue because it wrote its status"
+    again = queue_body(11, paused=True)
+    again["metadata"]["generation"] = 2
+    cache.feed(Kind.QUEUES, again)
+    assert len(changes) == 2
 
 
 def test_what_left_the_selection_of_a_watch_is_known_again_when_it_comes_back() -> None:

@@ -38,7 +38,7 @@ class Estate:
 
     def _meta(self, name: str) -> dict[str, Any]:
         self.version += 1
-        return meta(name, resourceVersion=str(self.version))
+        return meta(name, resourceVersion=str(self.version), generation=self.version)
 
     def pool(self, name: str, mode: str = "Auto", weight: int = 1, **spec: Any) -> None:
         scaling = {"backlogPerWorker": 1, "weight": weight} | FAST

@@ -39,6 +39,35 @@ async def test_who_gives_up_waiting_keeps_nobody_else_from_a_turn() -> None:
         await call()
 
 
+async def test_telling_leaves_room_for_what_jobs_wait_for() -> None:
+    pace, inside, end = Pace(at_once=6), list[Urgency](), asyncio.Event()
+
+    async def call(urgency: Urgency) -> None:
+        async with pace.turn(urgency):
+            inside.append(urgency)
+            await end.wait()
+
+    calls = [asyncio.create_task(call(Urgency.TELLING)) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert len(inside) == 2
+    calls += [asyncio.create_task(call(Urgency.SCALING)) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert inside[2:] == [Urgency.SCALING] * 4
+    end.set()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*calls)
+    assert len(inside) == 20
+    assert inside[6:12] == [Urgency.SCALING] * 6
+
+
+async def test_beyond_the_rate_scaling_still_goes_at_once() -> None:
+    pace = Pace(rate=1e-9, burst=1, clock=lambda: 0.0)
+    async with asyncio.timeout(5):
+        for _ in range(20):
+            async with pace.turn(Urgency.SCALING):
+                pass
+
+
 async def test_beyond_the_burst_calls_come_at_the_rate() -> None:
     now = 0.0
     pace = Pace(rate=1000.0, burst=2, clock=lambda: now)
