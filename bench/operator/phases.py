@@ -20,6 +20,8 @@ from jobfleet import Fleet, JobOptions, flows
 POLL_SECONDS = 0.05
 QUIET_SECONDS = 3.0
 """Without a write for so long the operator has nothing left to do."""
+ROUTINE = {"leases", "secrets"}
+"""What is written for ever: the Lease, and each Secret every 5 to 10 minutes, because nobody watches Secrets."""
 DELAY_SECONDS = 3_600.0
 SEED = 7
 
@@ -199,7 +201,7 @@ class Phases:
         while time.time() - last < QUIET_SECONDS:
             news = await self._news()
             calls += news
-            last = max([last, *(call.done for call in news if call.write and not call.resource.startswith("leases"))])
+            last = max([last, *(call.done for call in news if call.write and call.resource not in ROUTINE)])
             self._in_time(begun, "the operator comes to rest")
         return calls
 

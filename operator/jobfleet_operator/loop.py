@@ -77,7 +77,7 @@ class Loop:
         self._slices: Iterator[set[Subject]] | None = None
         """What is left of the sweep under way."""
         self._in_use: set[str] = set()
-        """Redis URLs that the sweep has met."""
+        """Redis URLs that were met since the sweep began."""
         self._term: int | None = None
         """The term of leadership that the memory is of."""
         self._beat = time.monotonic()
@@ -148,7 +148,7 @@ class Loop:
             self._care.cancel()
 
     async def _until(self, due: float) -> None:
-        """Wait until the sweep is due or something happens."""
+        """Wait until then, or until something happens."""
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, due - time.monotonic())):
                 await self._wake.wait()
@@ -176,7 +176,7 @@ class Loop:
         self._slices, self._in_use = self._cut(), set()
 
     async def _sweep_on(self, slices: Iterator[set[Subject]]) -> None:
-        """Do the next slice, and then leave as much time to others as it took."""
+        """Do the next slice, and then leave as much time to others as it took, unless something happens."""
         begun = time.monotonic()
         part = next(slices, None)
         if part is None:
@@ -184,7 +184,8 @@ class Loop:
             await self._redises.keep_only(self._in_use)
             return
         await self._guarded_round(part, sweep=True)
-        await asyncio.sleep(time.monotonic() - begun)
+        now = time.monotonic()
+        await self._until(now + (now - begun))
 
     def _cut(self) -> Iterator[set[Subject]]:
         """Everything there is, in slices of so many queues with the pools that work on them first of all."""
@@ -211,8 +212,8 @@ class Loop:
     async def _round(self, subjects: set[Subject], *, sweep: bool) -> None:
         queues, pools = self._scope(subjects)
         look = await self._look(queues)
+        self._in_use.update(url for url in look.urls.values() if url)
         if sweep:
-            self._in_use.update(url for url in look.urls.values() if url)
             self._care.tend(look.urls, look.snapshots)
         for queue in queues:
             self._measure(look, queue)

@@ -129,6 +129,15 @@ class Kube:
                 return
             query = query | {"continue": following}
 
+    async def list(self, group_version: str, namespace: str, plural: str, selector: str) -> tuple[list[Manifest], str]:
+        """The same in one piece, for kinds of which there are few."""
+        found: list[Manifest] = []
+        read_at = ""
+        async for items, version in self.pages(group_version, namespace, plural, selector):
+            found += items
+            read_at = version
+        return found, read_at
+
     async def get(self, group_version: str, key: Key, plural: str) -> Manifest:
         """One object. Raises NotFound."""
         return await self.call("GET", namespaced(group_version, key.namespace, plural, key.name))
