@@ -17,7 +17,7 @@ from typing import Any, cast
 import kopf
 
 from jobfleet_operator import names
-from jobfleet_operator.adapters.kube import CALL_SECONDS, in_cluster
+from jobfleet_operator.adapters.kube import CALL_SECONDS, PAGE, in_cluster
 from jobfleet_operator.cache import Kind
 from jobfleet_operator.world import Manifest
 
@@ -69,7 +69,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.server_timeout = WATCH_SECONDS
     chosen.watching.client_timeout = WATCH_SECONDS + 30
     chosen.watching.inactivity_timeout = INACTIVITY_SECONDS
-    chosen.watching.chunk_size = 500
+    chosen.watching.chunk_size = PAGE
     chosen.watching.label_selectors["apps", "v1", "deployments"] = names.MANAGED_SELECTOR
     chosen.watching.label_selectors["", "v1", "pods"] = names.MANAGED_SELECTOR
     return chosen

@@ -44,6 +44,8 @@ HEALTH_PORT = 8081
 _PATIENCE = Patience(total=2.0)
 """The operator would rather hold and say so than wait: it comes round every second anyway."""
 
+_WRITES_AT_ONCE = 16
+"""Each takes a connection while it lasts, and a thousand queues may want to be written to in one moment."""
 _PROMOTE_AT_ONCE = 1000
 _RELISTEN_SECONDS = 1.0
 
@@ -140,6 +142,7 @@ class Inspector:
     def __init__(self, url: str) -> None:
         self.url = url
         self._client = AsyncClient(url, _PATIENCE)
+        self._writes = asyncio.Semaphore(_WRITES_AT_ONCE)
         self._read_at = 0.0
         self._trouble_until = 0.0
 
@@ -151,6 +154,12 @@ class Inspector:
         except JobfleetError as error:
             self._trouble_until = time.monotonic() + processing.LEASE_MS / 1000
             raise InspectionError(str(error)) from error
+
+    @contextlib.asynccontextmanager
+    async def _writing(self) -> AsyncIterator[None]:
+        """As `_asking`, for what changes one queue: only so many at a time."""
+        async with self._writes, self._asking():
+            yield
 
     async def snapshots(
         self, addresses: Iterable[QueueAddress], ahead_ms: Mapping[QueueAddress, int] | None = None
@@ -171,7 +180,7 @@ class Inspector:
 
     async def apply_settings(self, address: QueueAddress, settings: QueueSettings) -> None:
         """Write all settings of a queue."""
-        async with self._asking():
+        async with self._writing():
             await self._client.follow(flows.configure(address.realm, address.queue, settings.stored()))
 
     async def drain(self, address: QueueAddress, worker_ids: Sequence[str]) -> dict[str, int]:
@@ -182,20 +191,20 @@ class Inspector:
         """
         if not worker_ids:
             return {}
-        async with self._asking():
+        async with self._writing():
             return await self._client.run(steering.drain(address.realm, address.queue, worker_ids))
 
     async def undrain(self, address: QueueAddress, worker_ids: Sequence[str]) -> None:
         """Those workers get jobs again."""
         if worker_ids:
-            async with self._asking():
+            async with self._writing():
                 await self._client.run(steering.undrain(address.realm, address.queue, worker_ids))
 
     async def reclaim(self, address: QueueAddress, worker_ids: Sequence[str]) -> int:
         """Give back the jobs of workers that are known to be dead, whatever their leases say; returns how many."""
         if not worker_ids:
             return 0
-        async with self._asking():
+        async with self._writing():
             taken = await self._client.run_many(
                 [processing.reclaim(address.realm, address.queue, w, known_dead=True) for w in worker_ids]
             )

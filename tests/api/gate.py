@@ -86,7 +86,11 @@ async def gate(api_server: Path, folder: Path) -> AsyncIterator[Gate]:
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as session:
         built = Gate(folder / "gate.kubeconfig")
         app = web.Application(client_max_size=2**24)
-        app.router.add_route("*", "/{path:.*}", lambda request: built.handle(request, session, cluster["server"]))
+
+        async def through(request: web.Request) -> web.StreamResponse:
+            return await built.handle(request, session, cluster["server"])
+
+        app.router.add_route("*", "/{path:.*}", through)
         runner = web.AppRunner(app, shutdown_timeout=1.0)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -76,6 +76,18 @@ async def test_settings_are_written_whole_and_read_back(inspector: Inspector) ->
     assert (await inspector.snapshots([PHOTOS]))[PHOTOS].settings == wanted
 
 
+async def test_the_settings_of_a_thousand_queues_are_written_over_a_few_connections(
+    inspector: Inspector, fleet: Fleet
+) -> None:
+    addresses = [QueueAddress("shop", f"q{n}") for n in range(1000)]
+    before = (await fleet.client()._redis.info("stats"))["total_connections_received"]
+    await asyncio.gather(*(inspector.apply_settings(place, QueueSettings()) for place in addresses))
+    after = (await fleet.client()._redis.info("stats"))["total_connections_received"]
+    assert after - before <= 20
+    found = await inspector.snapshots(addresses)
+    assert {seen.settings for seen in found.values()} == {QueueSettings()}
+
+
 async def test_a_dead_workers_jobs_go_back_whatever_its_lease_says(inspector: Inspector, fleet: Fleet) -> None:
     await fleet.enqueue("photos", "job", {})
     await claim(fleet, "dead", 1, lease_ms=3_600_000)

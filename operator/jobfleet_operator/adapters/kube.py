@@ -31,7 +31,7 @@ from jobfleet_operator.world import Identity, Key, Manifest
 
 CALL_SECONDS = 5.0
 """Time-out of one call: a write begun in the last moment of a term ends before the next term can begin."""
-PAGE = 500
+PAGE = 200
 """Objects that one page of a list holds."""
 CONFLICT_ATTEMPTS = 3
 APPLY = "application/apply-patch+yaml"
