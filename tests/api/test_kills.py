@@ -24,7 +24,7 @@ def settled(shop: Shop) -> bool:
     made = shop.get("deployment", "photos")
     return (
         shop.replicas() == 3
-        and pool.get("status", {}).get("desiredReplicas") == 3
+        and pool.get("status", {}).get("desiredReplicas") == pool["status"].get("replicas") == 3
         and pool["status"].get("deploymentGeneration") == made["metadata"]["generation"]
         and queue.get("status", {}).get("connection") is not None
         and queue["status"].get("waiting") == JOBS
