@@ -56,7 +56,9 @@ class Gate:
             self._kill()
             raise web.HTTPServiceUnavailable
         headers = {key: value for key, value in request.headers.items() if key.lower() not in HOP_BY_HOP}
-        async with session.request(request.method, f"{server}{request.raw_path}", data=body, headers=headers) as answer:
+        async with session.request(
+            request.method, f"{server}{request.raw_path}", data=body or None, headers=headers
+        ) as answer:
             if write:
                 self.passed.append(f"{request.method} {request.path}")
             if dies:
