@@ -90,7 +90,7 @@ class Jobfleet:
         return QueueSnapshot(
             address=QUEUE, now_ms=now_ms, waiting=len(world.waiting), active=world.active, delayed=len(world.delayed),
             delayed_due=0, delayed_soon=sum(due <= horizon for due in world.delayed),
-            completed=0, failed=0, cancelled=0,
+            completed=0, failed=0, cancelled=0, forwarding=0,
             oldest_waiting_ms=round(world.waiting[0].due * 1000) if world.waiting else None,
             next_due_ms=round(world.delayed[0] * 1000) if world.delayed else None,
             enqueued_total=world.enqueued, completed_total=len(world.done), failed_total=0, retried_total=0,
