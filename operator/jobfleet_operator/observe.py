@@ -46,8 +46,7 @@ def queue_scene(
     elif memory.secret_url is None and url and queue.status.get("connection") == _mark_of(url, queue.key):
         # An earlier operator wrote this Secret: each is applied again at some time of its own.
         memory.secret_url = url
-        refresh = refresh_seconds(queue.identity.uid)
-        memory.secret_at = look.seconds - (2 * REFRESH_SECONDS - refresh)
+        memory.secret_at = look.seconds - (2 * REFRESH_SECONDS - refresh_seconds(queue.identity.uid))
     return reconcile.QueueScene(
         facts=report.QueueFacts(
             queue=queue,
