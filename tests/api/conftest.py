@@ -74,7 +74,6 @@ async def node(shop: Shop, inspector: Inspector, tmp_path: Path) -> AsyncIterato
 
     playing = asyncio.create_task(node.run(busy))
     yield node
-    playing.cancel()
-    with suppress(asyncio.CancelledError):
-        await playing
+    node.leaving = True
+    await playing
     node.leave()

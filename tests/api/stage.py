@@ -173,6 +173,7 @@ class Node:
     workers: dict[str, Process] = field(default_factory=dict)
     broken: bool = False
     """Whether Pods that come now never start."""
+    leaving: bool = False
     interrupted: list[str] = field(default_factory=list)
     """Pods that were told to end while their worker held a job, as the test's own probe says."""
 
@@ -185,8 +186,8 @@ class Node:
         self.shop.kubectl("delete", "node", self.name, "--wait=false")
 
     async def run(self, busy: Callable[[str], Awaitable[bool]] | None = None) -> None:
-        """Play until cancelled. `busy` says whether the worker of a Pod holds a job at this moment."""
-        while True:
+        """Play until the node is `leaving`. `busy` says whether the worker of a Pod holds a job at this moment."""
+        while not self.leaving:
             for pod in await asyncio.to_thread(self.shop.items, "pods"):
                 await self._care_for(pod, busy)
             await asyncio.sleep(0.1)
