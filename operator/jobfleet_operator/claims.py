@@ -10,15 +10,25 @@ from jobfleet_operator.scaling.quota import Claim
 from jobfleet_operator.world import Key, PoolResource
 
 
-def claims(
+def renew(
     look: Look, memories: Mapping[Key, PoolMemory], queue_memories: Mapping[Key, QueueMemory], pools: Collection[Key]
-) -> dict[Key, Claim]:
-    """What every pool would have without quotas; those among `pools` are decided about anew."""
+) -> bool:
+    """Decide anew what these pools would have without quotas; whether any of them claims something else than before."""
+    changed = False
+    for key in pools:
+        pool, memory = look.cache.pools.get(key), memories.get(key)
+        if pool is not None and memory is not None:
+            before = memory.claim
+            memory.claim = _claim(look, with_status(pool, memory), memory, queue_memories)
+            changed = changed or memory.claim != before
+    return changed
+
+
+def claims(look: Look, memories: Mapping[Key, PoolMemory]) -> dict[Key, Claim]:
+    """What every pool would have without quotas; one that was not looked at yet claims what it has."""
     found: dict[Key, Claim] = {}
     for key, pool in look.cache.pools.items():
         memory = memories.get(key)
-        if memory is not None and (key in pools or memory.claim is None):
-            memory.claim = _claim(look, with_status(pool, memory), memory, queue_memories)
         present = _present(look, pool, memory)
         known = None if memory is None else memory.claim
         found[key] = Claim(key.namespace, present, present) if known is None else replace(known, present=present)

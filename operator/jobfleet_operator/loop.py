@@ -9,7 +9,7 @@ looks at.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from jobfleet_operator.care import Care
 from jobfleet_operator.errands import Errands
 from jobfleet_operator.memory import PoolMemory, QueueMemory, Sample
 from jobfleet_operator.names import JOB_QUEUE, WORKER_POOL
-from jobfleet_operator.scaling import quota
+from jobfleet_operator.scaling import Limit, quota
 from jobfleet_operator.scaling.quota import Quotas
 from jobfleet_operator.world import Key, PoolResource, QueueResource, Subject
 
@@ -78,6 +78,8 @@ class Loop:
         """What is left of the sweep under way."""
         self._in_use: set[str] = set()
         """Redis URLs that were met since the sweep began."""
+        self._shares: Mapping[Key, Limit] | None = None
+        """What quotas leave to the pools; None: it is to be reckoned anew."""
         self._term: int | None = None
         """The term of leadership that the memory is of."""
         self._beat = time.monotonic()
@@ -168,12 +170,13 @@ class Loop:
         self._term = term
         self._queues.clear()
         self._pools.clear()
+        self._shares = None
         self._care.forget()
 
     def _begin_sweep(self) -> None:
         self._tidy()
         self._care.purge()
-        self._slices, self._in_use = self._cut(), set()
+        self._slices, self._in_use, self._shares = self._cut(), set(), None
 
     async def _sweep_on(self, slices: Iterator[set[Subject]]) -> None:
         """Do the next slice, and then leave as much time to others as it took, unless something happens."""
@@ -220,12 +223,17 @@ class Loop:
         for pool in pools:
             self._guarded(self._note_pods, look, pool)
         if self._quotas:
-            claimed = claims.claims(look, self._pools, self._queues, set(pools))
-            look = replace(look, shares=quota.shares(claimed, self._quotas))
+            look = replace(look, shares=self._shared(look, pools))
         for pool in pools:
             self._guarded(self._do_pool, look, pool)
         for queue in [subject.key for subject in subjects if subject.kind == JOB_QUEUE]:
             self._guarded(self._do_queue, look, queue)
+
+    def _shared(self, look: observe.Look, pools: list[Key]) -> Mapping[Key, Limit]:
+        """What quotas leave to the pools: reckoned once a sweep, and when one of these claims something else."""
+        if claims.renew(look, self._pools, self._queues, pools) or self._shares is None:
+            self._shares = quota.shares(claims.claims(look, self._pools), self._quotas)
+        return self._shares
 
     def _guarded(self, do: Callable[[observe.Look, Key], None], look: observe.Look, key: Key) -> None:
         try:

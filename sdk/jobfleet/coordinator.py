@@ -12,10 +12,9 @@ from jobfleet.environment import DEFAULT_REALM, Environment
 from jobfleet.errors import Unavailable
 from jobfleet.fleet import Fleet
 from jobfleet.flows import FailureFilter
-from jobfleet.handle import Options
 from jobfleet.handlers import Handler, Treatment
 from jobfleet.job import JobLog, JobView
-from jobfleet.options import JobOptions
+from jobfleet.options import JobOptions, Options
 from jobfleet.queues import ANY
 from jobfleet.scripts.steering import Cancellation
 from jobfleet.status import QueueStatus

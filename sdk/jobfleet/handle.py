@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
 
-from jobfleet.options import Dedup, JobOptions
+from jobfleet.options import JobOptions, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
-    from jobfleet.fleet import Fleet
     from jobfleet.handlers import Handler
-    from jobfleet.retry import Backoff
+    from jobfleet.producer import Producer
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Options(TypedDict, total=False):
-    """What may differ from one job to the next; see :class:`jobfleet.options.JobOptions`."""
-
-    priority: int
-    delay: float
-    run_at: datetime | None
-    attempts: int
-    backoff: Backoff
-    timeout: float | None
-    job_id: str | None
-    group: str | None
-    dedup: Dedup | None
-    expires_in: float | None
-    keep_result: float | None
-    wait_when_full: float
-    metadata: Mapping[str, str]
 
 
 class Job(Generic[P, R]):
@@ -49,8 +29,8 @@ class Job(Generic[P, R]):
         Unavailable: Redis gave no answer in time; the job may or may not have been accepted.
     """
 
-    def __init__(self, fleet: Fleet, handler: Handler, function: Callable[P, R], options: JobOptions) -> None:
-        self._fleet = fleet
+    def __init__(self, producer: Producer, handler: Handler, function: Callable[P, R], options: JobOptions) -> None:
+        self._producer = producer
         self._handler = handler
         self._function = function
         self._options = options
@@ -80,24 +60,24 @@ class Job(Generic[P, R]):
         """The same job with other options: ``await job.options(priority=1, delay=30).enqueue(...)``."""
         if changes.get("run_at") is not None:
             changes.setdefault("delay", 0.0)
-        return Job(self._fleet, self._handler, self._function, dataclasses.replace(self._options, **changes))
+        return Job(self._producer, self._handler, self._function, dataclasses.replace(self._options, **changes))
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Enqueue one job."""
-        return await self._fleet.send_one(self.queue, self._item(args, kwargs))
+        return await self._producer.send_one(self.queue, self._item(args, kwargs))
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Enqueue one job, from code without an event loop."""
-        (job_id,) = self._fleet.send_sync(self.queue, [self._item(args, kwargs)])
+        (job_id,) = self._producer.send_sync(self.queue, [self._item(args, kwargs)])
         return job_id
 
     async def enqueue_many(self, calls: Iterable[Mapping[str, Any]]) -> list[str]:
         """Enqueue many, a thousand a round trip; each call is its arguments by name. All are checked first."""
-        return await self._fleet.send(self.queue, [self._item((), dict(call)) for call in calls])
+        return await self._producer.send(self.queue, [self._item((), dict(call)) for call in calls])
 
     def enqueue_many_sync(self, calls: Iterable[Mapping[str, Any]]) -> list[str]:
         """As :meth:`enqueue_many`, from code without an event loop."""
-        return self._fleet.send_sync(self.queue, [self._item((), dict(call)) for call in calls])
+        return self._producer.send_sync(self.queue, [self._item((), dict(call)) for call in calls])
 
     def _item(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, dict[str, Any], JobOptions]:
         return self.name, self._handler.arguments.pack(args, kwargs), self._options

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TypedDict
 
 from jobfleet.errors import InvalidJob
 from jobfleet.retry import MAX_ATTEMPTS, Backoff
@@ -129,6 +129,24 @@ class JobOptions:
         if self.run_at is not None:
             return max(0, int(self.run_at.timestamp() * 1000))
         return -math.ceil(self.delay * 1000)
+
+
+class Options(TypedDict, total=False):
+    """What may differ from one job to the next; see :class:`JobOptions`."""
+
+    priority: int
+    delay: float
+    run_at: datetime | None
+    attempts: int
+    backoff: Backoff
+    timeout: float | None
+    job_id: str | None
+    group: str | None
+    dedup: Dedup | None
+    expires_in: float | None
+    keep_result: float | None
+    wait_when_full: float
+    metadata: Mapping[str, str]
 
 
 def check_queue_name(name: object) -> str:

@@ -20,7 +20,7 @@ from jobfleet.states import State
 from jobfleet.status import QueueStatus
 
 if TYPE_CHECKING:
-    from jobfleet.fleet import Fleet
+    from jobfleet.connections import Connections
 
 T = TypeVar("T")
 ANY = FailureFilter()
@@ -54,13 +54,13 @@ def _ended(state: State) -> State:
 class _Verbs:
     """The verbs of a queue as Commands and flows; the doors below run them."""
 
-    def __init__(self, fleet: Fleet, name: str) -> None:
-        self._fleet = fleet
+    def __init__(self, connections: Connections, name: str) -> None:
+        self._connections = connections
         self.name = name
 
     @property
     def _at(self) -> tuple[str, str]:
-        return self._fleet.realm, self.name
+        return self._connections.realm, self.name
 
     def _guard(self, name: str) -> None:
         if name != self.name:
@@ -73,18 +73,18 @@ class QueueHandle(_Verbs):
     """Async. Every method raises :class:`jobfleet.Unavailable` when Redis gives no answer in time."""
 
     async def _run(self, command: Command[T]) -> T:
-        return await self._fleet.client().run(command)
+        return await self._connections.client().run(command)
 
     async def _follow(self, flow: Flow[T]) -> T:
-        return await self._fleet.client().follow(flow)
+        return await self._connections.client().follow(flow)
 
     async def status(self) -> QueueStatus:
         """How the queue is now."""
-        return await self._fleet.status(self.name)
+        return QueueStatus.of(self.name, await self._run(looking.inspect(*self._at)))
 
     async def job(self, job_id: str) -> JobView | None:
         """One job, with its history and the worker that runs it; None where there is none, or no longer."""
-        return await self._follow(flows.job(*self._at, job_id, self._fleet.seal))
+        return await self._follow(flows.job(*self._at, job_id, self._connections.seal))
 
     async def log(self, job_id: str, start: int = 0, limit: int = 1000) -> JobLog:
         """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
@@ -96,11 +96,11 @@ class QueueHandle(_Verbs):
         Waiting ones come by priority, then those of groups, group by group; active ones worker by worker. The cost
         grows with ``limit``, and for active ones with the workers, not with the queue.
         """
-        return await self._follow(flows.jobs(*self._at, state, limit, self._fleet.seal))
+        return await self._follow(flows.jobs(*self._at, state, limit, self._connections.seal))
 
     async def failed(self, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""
-        return await self._follow(flows.failed(*self._at, wanted, limit, self._fleet.seal))
+        return await self._follow(flows.failed(*self._at, wanted, limit, self._connections.seal))
 
     async def failures(self, wanted: FailureFilter = ANY, limit: int = 10_000) -> list[FailureGroup]:
         """Failed jobs by their cause, the most frequent first."""
@@ -117,7 +117,7 @@ class QueueHandle(_Verbs):
 
     async def retry_where(self, wanted: FailureFilter = ANY, *, per_second: float | None = None) -> int:
         """Try all failed jobs that are meant again, so many a second; returns how many."""
-        return await self._follow(flows.retry_where(*self._at, wanted, _spacing(per_second), self._fleet.seal))
+        return await self._follow(flows.retry_where(*self._at, wanted, _spacing(per_second), self._connections.seal))
 
     async def discard(self, *job_ids: str) -> int:
         """Forget jobs that have ended; returns how many."""
@@ -170,7 +170,7 @@ class QueueHandle(_Verbs):
 
         Workers of the queue do so every few seconds by themselves, and the operator where there are none.
         """
-        return await self._follow(dead_letters.carry_all(*self._at, self._fleet.seal))
+        return await self._follow(dead_letters.carry_all(*self._at, self._connections.seal))
 
     async def group(
         self, group: str, *, weight: float = 1.0, max_active: int = 0, rate: int = 0, rate_seconds: float = 1.0
@@ -185,11 +185,11 @@ class QueueHandle(_Verbs):
         Raises:
             TimeoutError: it has not ended in ``timeout`` seconds.
         """
-        return await self._fleet.ends(self.name).wait(job_id, timeout)
+        return await self._connections.ends(self.name).wait(job_id, timeout)
 
     async def events(self, after: str = "$") -> AsyncIterator[Event]:
         """What happens from now on, or after the event with that id ("0": from the oldest that is kept). Never ends."""
-        key, client = queue_keys(*self._at).events, self._fleet.client()
+        key, client = queue_keys(*self._at).events, self._connections.client()
         if after == "$":
             after = await client.stream_end(key)
         while True:
@@ -202,18 +202,18 @@ class SyncQueueHandle(_Verbs):
     """As :class:`QueueHandle`, for code without an event loop."""
 
     def _run(self, command: Command[T]) -> T:
-        return self._fleet.sync_client().run(command)
+        return self._connections.sync_client().run(command)
 
     def _follow(self, flow: Flow[T]) -> T:
-        return self._fleet.sync_client().follow(flow)
+        return self._connections.sync_client().follow(flow)
 
     def status(self) -> QueueStatus:
         """How the queue is now."""
-        return self._fleet.status_sync(self.name)
+        return QueueStatus.of(self.name, self._run(looking.inspect(*self._at)))
 
     def job(self, job_id: str) -> JobView | None:
         """One job; as :meth:`QueueHandle.job`."""
-        return self._follow(flows.job(*self._at, job_id, self._fleet.seal))
+        return self._follow(flows.job(*self._at, job_id, self._connections.seal))
 
     def log(self, job_id: str, start: int = 0, limit: int = 1000) -> JobLog:
         """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
@@ -221,11 +221,11 @@ class SyncQueueHandle(_Verbs):
 
     def jobs(self, state: State, limit: int = 100) -> list[JobView]:
         """Jobs of a state; as :meth:`QueueHandle.jobs`."""
-        return self._follow(flows.jobs(*self._at, state, limit, self._fleet.seal))
+        return self._follow(flows.jobs(*self._at, state, limit, self._connections.seal))
 
     def failed(self, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""
-        return self._follow(flows.failed(*self._at, wanted, limit, self._fleet.seal))
+        return self._follow(flows.failed(*self._at, wanted, limit, self._connections.seal))
 
     def failures(self, wanted: FailureFilter = ANY, limit: int = 10_000) -> list[FailureGroup]:
         """Failed jobs by their cause, the most frequent first."""
@@ -242,7 +242,7 @@ class SyncQueueHandle(_Verbs):
 
     def retry_where(self, wanted: FailureFilter = ANY, *, per_second: float | None = None) -> int:
         """Try all failed jobs that are meant again, so many a second."""
-        return self._follow(flows.retry_where(*self._at, wanted, _spacing(per_second), self._fleet.seal))
+        return self._follow(flows.retry_where(*self._at, wanted, _spacing(per_second), self._connections.seal))
 
     def discard(self, *job_ids: str) -> int:
         """Forget jobs that have ended."""
@@ -281,7 +281,7 @@ class SyncQueueHandle(_Verbs):
 
     def forward(self) -> int:
         """Carry failed jobs to the dead-letter queue now; as :meth:`QueueHandle.forward`."""
-        return self._follow(dead_letters.carry_all(*self._at, self._fleet.seal))
+        return self._follow(dead_letters.carry_all(*self._at, self._connections.seal))
 
     def group(
         self, group: str, *, weight: float = 1.0, max_active: int = 0, rate: int = 0, rate_seconds: float = 1.0
@@ -292,4 +292,4 @@ class SyncQueueHandle(_Verbs):
 
     def wait(self, job_id: str, timeout: float | None = None) -> JobView | None:
         """The job when it has ended; as :meth:`QueueHandle.wait`."""
-        return self._fleet.sync_client().wait_for_end(self._at, job_id, timeout, self._fleet.seal)
+        return self._connections.sync_client().wait_for_end(self._at, job_id, timeout, self._connections.seal)

@@ -69,7 +69,8 @@ class Estate:
         self.seconds += 5.0
         pools = {self.key(name) for name in names or self.waiting}
         look = self.look(pools)
-        claimed = claims.claims(look, self.memories, self.queue_memories, pools)
+        claims.renew(look, self.memories, self.queue_memories, pools)
+        claimed = claims.claims(look, self.memories)
         look = replace(look, shares=quota.shares(claimed, self.quotas))
         sizes = {}
         for key in sorted(pools):
@@ -134,7 +135,8 @@ def test_what_nobody_can_see_is_held_and_counted() -> None:
     estate = Estate(Quotas(cluster=10), a=6, b=0)
     estate.round()
     look = estate.look({Key("shop", "b")})  # the Redis of a does not answer
-    claimed = claims.claims(look, estate.memories, {}, set(estate.memories))
+    claims.renew(look, estate.memories, {}, set(estate.memories))
+    claimed = claims.claims(look, estate.memories)
     assert claimed[Key("shop", "a")].wanted == claimed[Key("shop", "a")].present == 6
 
 

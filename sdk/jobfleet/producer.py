@@ -1,0 +1,102 @@
+"""What enqueues: one by one with shared round trips, in bulk, with or without an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
+
+from jobfleet import codec, flows
+from jobfleet.coalescing import Coalescer
+from jobfleet.connections import Connections
+from jobfleet.errors import InvalidJob, QueueFull
+from jobfleet.handlers import Registry
+from jobfleet.options import JobOptions, Options, check_job_name, check_queue_name
+from jobfleet.scripts import producing
+from jobfleet.scripts.producing import NewJob
+from jobfleet.waiting_room import WaitingRoom
+
+if TYPE_CHECKING:
+    from jobfleet.seal import Seal
+
+Item = tuple[str, Mapping[str, Any], JobOptions]
+"""A job's name, its arguments, and how it is to be treated."""
+
+
+class Producer(Connections):
+    """Enqueues named jobs, through the middleware of its registry."""
+
+    def __init__(self, redis_url: str, realm: str, seal: Seal) -> None:
+        super().__init__(redis_url, realm, seal)
+        self.registry = Registry()
+        self._coalescers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Coalescer]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._rooms: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, WaitingRoom]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    async def enqueue(self, queue: str, name: str, args: Mapping[str, Any], **options: Unpack[Options]) -> str:
+        """Enqueue a job by name, with free-form arguments: for a service that does not hold the handler's code.
+
+        Errors as of :meth:`jobfleet.Job.enqueue`.
+        """
+        return await self.send_one(queue, (name, args, JobOptions(**options)))
+
+    def enqueue_sync(self, queue: str, name: str, args: Mapping[str, Any], **options: Unpack[Options]) -> str:
+        """As :meth:`enqueue`, from code without an event loop."""
+        (job_id,) = self.send_sync(queue, [(name, args, JobOptions(**options))])
+        return job_id
+
+    async def send_one(self, queue: str, item: Item) -> str:
+        """Enqueue one named job; concurrent calls of one event loop share round trips."""
+        (job,) = self._new_jobs(queue, (item,))
+        coalescers = self._coalescers.setdefault(asyncio.get_running_loop(), {})
+        coalescer = coalescers.get(queue)
+        if coalescer is None:
+            coalescer = coalescers[queue] = Coalescer(partial(self._send, queue))
+        try:
+            return await coalescer.enqueue(job) or job.id
+        except QueueFull as full:
+            if not job.wait:
+                raise
+            rooms = self._rooms.setdefault(asyncio.get_running_loop(), {})
+            if queue not in rooms:
+                rooms[queue] = WaitingRoom(partial(self._send, queue))
+            return await rooms[queue].enqueue(job, full) or job.id
+
+    async def _send(self, queue: str, jobs: Sequence[NewJob]) -> list[str | None]:
+        return await self.client().run(producing.enqueue(self.realm, queue, jobs))
+
+    async def send(self, queue: str, items: Sequence[Item]) -> list[str]:
+        """Enqueue named jobs with their options, one round trip for every thousand."""
+        return await self.client().follow(flows.enqueue(self.realm, queue, self._new_jobs(queue, items)))
+
+    def send_sync(self, queue: str, items: Sequence[Item]) -> list[str]:
+        """As :meth:`send`, from code without an event loop."""
+        return self.sync_client().follow(flows.enqueue(self.realm, queue, self._new_jobs(queue, items)))
+
+    def _new_jobs(self, queue: str, items: Iterable[Item]) -> list[NewJob]:
+        check_queue_name(queue)
+        items = self.registry.middleware.enqueueing(queue, items)
+        jobs = []
+        for name, args, options in items:
+            if not isinstance(args, Mapping):
+                raise InvalidJob("args", f"{args!r:.80} must be a mapping of argument names to values")
+            body = codec.pack_body(check_job_name(name), dict(args), options)
+            extension = codec.pack_extension(options) if options.extended else b""
+            job_id = options.job_id or codec.new_job_id()
+            if not self.seal.idle:
+                body = self.seal.close(body, codec.bound_to(queue, job_id))
+            jobs.append(NewJob(job_id, options.priority, options.due(), body, extension, options.wait_when_full))
+        return jobs
+
+    async def close(self) -> None:
+        """As :meth:`jobfleet.connections.Connections.close`; who waits for room in a queue waits no longer."""
+        loop = asyncio.get_running_loop()
+        self._coalescers.pop(loop, None)
+        for room in self._rooms.pop(loop, {}).values():
+            await room.close()
+        await super().close()
