@@ -67,5 +67,13 @@ def most(slots: int, *, full: bool) -> int:
     >>> most(200, full=True), most(200, full=False), most(10, full=True), most(5000, full=True)
     (100, 1000, 1000, 1000)
     """
-    part = slots // AT_ONCE
-    return min(part, MAX_BATCH) if full and part >= WORTH_A_CALL else MAX_BATCH
+    return min(slots // AT_ONCE, MAX_BATCH) if full and not one_by_one(slots) else MAX_BATCH
+
+
+def one_by_one(slots: int) -> bool:
+    """Whether so few slots never make a second exchange worth a call: then nothing is gained by a task for each.
+
+    >>> one_by_one(10), one_by_one(200)
+    (True, False)
+    """
+    return slots // AT_ONCE < WORTH_A_CALL

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from jobfleet import flows
 from jobfleet.clients.asynchronous import AsyncClient
@@ -23,7 +23,7 @@ from jobfleet.keys import queue_keys
 from jobfleet.scripts.processing import Grant, Hold, Outcome, Pulse, retire, settle_and_claim
 from jobfleet.worker import verdict
 from jobfleet.worker.attempt import Attempt, Ending, end
-from jobfleet.worker.exchanges import Exchanges, most
+from jobfleet.worker.exchanges import Exchanges, most, one_by_one
 from jobfleet.worker.execution import Execution
 from jobfleet.worker.orphans import Orphans
 from jobfleet.worker.reports import Reports
@@ -94,10 +94,14 @@ class Lane:
         try:
             while not (self._stopping and not (self._running or self._outcomes or self._exchanges)):
                 self.came_round = self._exchanges.since()
-                if self._begin():
-                    await asyncio.sleep(0)  # one goes out before the next is made, so that Redis begins with it
-                else:
+                exchange = self._begin()
+                if exchange is None:
                     await self._rest()
+                elif one_by_one(self._slots.total):
+                    await exchange
+                else:
+                    self._launch(exchange)
+                    await asyncio.sleep(0)  # one goes out before the next is made, so that Redis begins with it
                 if self._broken is not None:
                     raise self._broken
         finally:
@@ -109,21 +113,22 @@ class Lane:
     def _wants(self) -> bool:
         return self._more and self._hold is Hold.NONE and not (self._stopping or self._paused)
 
-    def _begin(self) -> bool:
-        """Begin an exchange, if there is cause to; False: there is not, or not now."""
+    def _begin(self) -> Coroutine[None, None, None] | None:
+        """The next exchange, if there is cause to have one; None: there is not, or not now."""
         if not self._exchanges.room(len(self._outcomes)):
-            return False
+            return None
         size = most(self._slots.total, full=self._flood)
         want = self._share.take(size) if self._wants() else 0
         if not (want or self._outcomes or self._relay):
-            return False
+            return None
         outcomes, self._outcomes = self._outcomes[:size], self._outcomes[size:]
         self._relay = False
-        number = self._exchanges.begin(outcomes)
-        task = asyncio.create_task(self._exchange(number, want, outcomes))
+        return self._exchange(self._exchanges.begin(outcomes), want, outcomes)
+
+    def _launch(self, exchange: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(exchange)
         self._tasks.add(task)
         task.add_done_callback(self._over)
-        return True
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
