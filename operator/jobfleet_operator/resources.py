@@ -85,20 +85,24 @@ def connection(redis_url: str, realm: str) -> str:
     return fingerprint(connection_environment(redis_url=redis_url, realm=realm))
 
 
+def _owned(pool: PoolResource) -> Manifest:
+    """Metadata of what goes with its pool, and is called like it."""
+    return {
+        "name": pool.key.name,
+        "namespace": pool.key.namespace,
+        "labels": pool_labels(pool.key.name),
+        "ownerReferences": [owner_reference(names.WORKER_POOL, pool.identity)],
+    }
+
+
 def deployment(pool: PoolResource, spec: WorkerPoolSpec, replicas: int, connected: str) -> Manifest:
     """The Deployment of a pool, marked with its own fingerprint; `connected` is its `connection`."""
-    name = pool.key.name
     manifest: Manifest = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {
-            "name": name,
-            "namespace": pool.key.namespace,
-            "labels": pool_labels(name),
-            "ownerReferences": [owner_reference(names.WORKER_POOL, pool.identity)],
-        },
+        "metadata": _owned(pool),
         "spec": {
-            "selector": {"matchLabels": selector_labels(name)},
+            "selector": {"matchLabels": selector_labels(pool.key.name)},
             "revisionHistoryLimit": 2,
             # New workers come before old ones go: a roll-out never has fewer workers than wanted.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
@@ -112,18 +116,12 @@ def deployment(pool: PoolResource, spec: WorkerPoolSpec, replicas: int, connecte
 
 def disruption_budget(pool: PoolResource, percent: int) -> Manifest:
     """The PodDisruptionBudget of a pool: Kubernetes rounds up, so that one of few workers may always go."""
-    name = pool.key.name
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": {
-            "name": name,
-            "namespace": pool.key.namespace,
-            "labels": pool_labels(name),
-            "ownerReferences": [owner_reference(names.WORKER_POOL, pool.identity)],
-        },
+        "metadata": _owned(pool),
         "spec": {
-            "selector": {"matchLabels": selector_labels(name)},
+            "selector": {"matchLabels": selector_labels(pool.key.name)},
             "maxUnavailable": f"{percent}%",
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },

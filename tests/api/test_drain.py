@@ -9,7 +9,18 @@ from datetime import UTC, datetime
 
 from api.conftest import Operators
 from api.stage import QUICK, Node, Shop, enqueue, look, pool_manifest, queue_manifest, snapshots, until
-from jobfleet.inspection import Inspector
+from jobfleet.inspection import Inspector, QueueSnapshot
+
+
+async def two_jobs_of_one_worker(shop: Shop, redis_url: str, inspector: Inspector) -> QueueSnapshot:
+    """Long jobs that a pool of one worker holds."""
+    shop.apply(queue_manifest(), pool_manifest(maxReplicas=1, concurrency=2))
+    await until("the Deployment is there", lambda: shop.replicas() == 0)
+    await enqueue(shop, redis_url, 2, seconds=60.0)
+    async for snapshot in snapshots(inspector, shop, 30.0):
+        if snapshot.active == 2:
+            break
+    return snapshot
 
 
 async def test_no_running_job_is_interrupted_while_the_pool_shrinks(
@@ -39,12 +50,7 @@ async def test_the_jobs_of_an_ended_pod_are_back_within_two_seconds(
     shop: Shop, operators: Operators, node: Node, redis_url: str, inspector: Inspector
 ) -> None:
     operators()
-    shop.apply(queue_manifest(), pool_manifest(maxReplicas=1, concurrency=2))
-    await until("the Deployment is there", lambda: shop.replicas() == 0)
-    await enqueue(shop, redis_url, 2, seconds=60.0)
-    async for snapshot in snapshots(inspector, shop, 30.0):
-        if snapshot.active == 2:
-            break
+    await two_jobs_of_one_worker(shop, redis_url, inspector)
     (name,) = node.workers
     node.workers[name].signal(signal.SIGKILL)
     await asyncio.to_thread(node.report, name, "Failed", reason="Evicted", message="The node was low on memory.")
@@ -135,12 +141,7 @@ async def test_the_jobs_of_a_container_that_ended_in_a_pod_that_stays_are_back_a
     shop: Shop, operators: Operators, node: Node, redis_url: str, inspector: Inspector
 ) -> None:
     operators()
-    shop.apply(queue_manifest(), pool_manifest(maxReplicas=1, concurrency=2))
-    await until("the Deployment is there", lambda: shop.replicas() == 0)
-    await enqueue(shop, redis_url, 2, seconds=60.0)
-    async for snapshot in snapshots(inspector, shop, 30.0):
-        if snapshot.active == 2:
-            break
+    snapshot = await two_jobs_of_one_worker(shop, redis_url, inspector)
     ((name, worker),) = node.workers.items()
     started = snapshot.workers[0].started_ms
     worker.signal(signal.SIGKILL)
