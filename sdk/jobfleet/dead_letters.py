@@ -130,8 +130,4 @@ def letter_of(queue: str, job: Taken, target: str, seal: Seal = PLAIN) -> NewJob
     )
     cause = hashlib.sha256(f"{queue} {job.id} {found.since_ms}".encode())
     letter_id = "dl-" + base64.urlsafe_b64encode(cause.digest()[:15]).decode()
-    packed = codec.pack_body(body.name, body.args, options)
-    if not seal.idle:
-        packed = seal.close(packed, codec.bound_to(target, letter_id))
-    extension = codec.pack_extension(options) if options.extended else b""
-    return NewJob(letter_id, options.priority, 0, packed, extension)
+    return producing.new_job(target, letter_id, body.name, body.args, options, seal)

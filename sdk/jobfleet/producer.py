@@ -85,12 +85,8 @@ class Producer(Connections):
         for name, args, options in items:
             if not isinstance(args, Mapping):
                 raise InvalidJob("args", f"{args!r:.80} must be a mapping of argument names to values")
-            body = codec.pack_body(check_job_name(name), dict(args), options)
-            extension = codec.pack_extension(options) if options.extended else b""
             job_id = options.job_id or codec.new_job_id()
-            if not self.seal.idle:
-                body = self.seal.close(body, codec.bound_to(queue, job_id))
-            jobs.append(NewJob(job_id, options.priority, options.due(), body, extension, options.wait_when_full))
+            jobs.append(producing.new_job(queue, job_id, check_job_name(name), dict(args), options, self.seal))
         return jobs
 
     async def close(self) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
-from jobfleet.codec import EXTENDED
+from jobfleet import codec
 from jobfleet.errors import InvalidJob, MemoryHigh, QueueFull
 from jobfleet.keys import WAKE_CHANNEL, queue_keys
+from jobfleet.options import JobOptions
 from jobfleet.scripts.command import Argument, Command, Script
+from jobfleet.seal import Seal
 
 _enqueue = Script("enqueue")
 _enqueue_extended = Script("enqueue_extended")
@@ -37,6 +39,19 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     wait: float = 0.0
 
 
+def new_job(queue: str, job_id: str, name: str, args: dict[str, Any], options: JobOptions, seal: Seal) -> NewJob:
+    """Pack a job for a queue, and close it with ``seal``.
+
+    Raises:
+        InvalidJob: an argument is of a type that MessagePack does not carry.
+    """
+    body = codec.pack_body(name, args, options)
+    if not seal.idle:
+        body = seal.close(body, codec.bound_to(queue, job_id))
+    extension = codec.pack_extension(options) if options.extended else b""
+    return NewJob(job_id, options.priority, options.due(), body, extension, options.wait_when_full)
+
+
 def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Command[list[str | None]]:
     """Accept a batch of at most :data:`BATCH` jobs, all or none.
 
@@ -50,7 +65,7 @@ def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Command[list[str 
     keys = queue_keys(realm, queue)
     args: list[Argument]
     if any(job.extension for job in jobs):
-        special = [(job.id, job.priority + (EXTENDED if job.extension else 0), job.due) for job in jobs]
+        special = [(job.id, job.priority + (codec.EXTENDED if job.extension else 0), job.due) for job in jobs]
         args = [WAKE_CHANNEL, keys.address, _encode(special), *(job.extension + job.body for job in jobs)]
         return Command(_enqueue_extended, keys.all, args, lambda raw: _answer(queue, jobs, raw))
     lines: dict[int, int] = {}

@@ -8,6 +8,7 @@
 -- returns {ids looked at, {id, record, result or false, error or false, progress or false, ...}}
 --@include _record
 --@include _queue
+--@include _page
 local start, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 local stop = start + limit - 1
 local ids = {}
@@ -33,15 +34,10 @@ elseif ARGV[1] == 'waiting' then
     if #ids >= limit then break end
   end
 end
-local page = {}
 for _, id in ipairs(ids) do
   local record = redis.call('HGET', jobs, id)
   if record and (ARGV[1] ~= 'waiting' or string.byte(record) == WAITING) then
-    page[#page + 1] = id
-    page[#page + 1] = record
-    page[#page + 1] = redis.call('HGET', results, id)
-    page[#page + 1] = redis.call('HGET', errors, id)
-    page[#page + 1] = redis.call('HGET', progress, id)
+    show(id, record)
   end
 end
 return {#ids, page}

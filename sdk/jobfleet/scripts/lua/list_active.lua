@@ -11,7 +11,9 @@
 -- ARGV[3..] worker
 -- returns {ids looked at, {id, record, result or false, error or false, progress or false, worker, ...}}
 local start, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
-local looked, page = 0, {}
+local jobs, results, errors, progress = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+--@include _page
+local looked = 0
 for n = 3, #ARGV do
   local active = KEYS[n + 2]
   local held = redis.call('HLEN', active)
@@ -22,11 +24,10 @@ for n = 3, #ARGV do
     for i = start + 1, math.min(#ids, start + limit - looked) do
       local id = ids[i]
       looked = looked + 1
-      local record = redis.call('HGET', KEYS[1], id)
+      local record = redis.call('HGET', jobs, id)
       if record then
-        for _, part in ipairs({
-          id, record, redis.call('HGET', KEYS[2], id), redis.call('HGET', KEYS[3], id), redis.call('HGET', KEYS[4], id), ARGV[n],
-        }) do page[#page + 1] = part end
+        show(id, record)
+        page[#page + 1] = ARGV[n]
       end
     end
     start = 0

@@ -13,15 +13,10 @@
 -- returns {groups that are through, priority and part where to go on in the next one,
 --          {id, record, result or false, error or false, progress or false, ...}}
 --@include _record
+local jobs, results, errors, progress = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+--@include _page
 local left, priority, part = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local page, through = {}, 0
-local function add(id)
-  local record = redis.call('HGET', KEYS[1], id)
-  if not record or string.byte(record) ~= WAITING then return end -- what is left of a cancelled job
-  page[#page + 1] = id
-  page[#page + 1] = record
-  for n = 2, 4 do page[#page + 1] = redis.call('HGET', KEYS[n], id) end
-end
+local through = 0
 for n = 4, #ARGV do
   while priority <= 10 do
     local field = priority .. ':' .. ARGV[n]
@@ -30,7 +25,8 @@ for n = 4, #ARGV do
       if left <= 0 then return {through, priority, tostring(number), page} end
       for id in string.gmatch(redis.call('HGET', KEYS[6], field .. ':' .. number) or '', '%S+') do
         left = left - 1
-        add(id)
+        local record = redis.call('HGET', jobs, id)
+        if record and string.byte(record) == WAITING then show(id, record) end -- else it is what is left of a cancelled job
       end
     end
     priority, part = priority + 1, nil
