@@ -88,23 +88,35 @@ _failure = msgspec.msgpack.Decoder(_Failure)
 _info = msgspec.msgpack.Decoder(WorkerInfo)
 
 
-def pack_body(name: str, args: dict[str, Any], options: JobOptions) -> bytes:
-    """The bytes that travel with a job.
-
-    Raises:
-        InvalidJob: an argument is of a type that MessagePack does not carry; the field is named.
-    """
+def pack_shell(name: str, options: JobOptions) -> bytes:
+    """The body of a job without its arguments, which :func:`pack_body` adds."""
     backoff = options.backoff
-    for key in args:
-        if not isinstance(key, str):
-            raise InvalidJob("args", f"the name {key!r} of an argument must be a string")
     packed = (
         None
         if backoff == DEFAULT_BACKOFF
         else _Backoff(backoff.kind, backoff.seconds, backoff.cap_seconds, backoff.jitter)
     )
+    return _encoder.encode(_Body(name, {}, options.attempts, packed, options.timeout, dict(options.metadata)))
+
+
+_ONE_MORE = bytes(range(1, 256)) + b"\0"
+"""The first byte of a small map becomes that of a map with one field more."""
+_ARGS_FIELD = _encoder.encode("a")
+
+
+def pack_body(shell: bytes, args: dict[str, Any]) -> bytes:
+    """The bytes that travel with a job: ``shell`` with arguments put in.
+
+    Raises:
+        InvalidJob: an argument is of a type that MessagePack does not carry; the field is named.
+    """
+    if not args:
+        return shell
+    for key in args:
+        if not isinstance(key, str):
+            raise InvalidJob("args", f"the name {key!r} of an argument must be a string")
     try:
-        return _encoder.encode(_Body(name, args, options.attempts, packed, options.timeout, dict(options.metadata)))
+        return b"%b%b%b%b" % (shell[:1].translate(_ONE_MORE), shell[1:], _ARGS_FIELD, _encoder.encode(args))
     except (TypeError, OverflowError, ValueError, RecursionError) as error:
         raise _culprit(args, error) from error
 

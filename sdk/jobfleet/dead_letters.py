@@ -14,6 +14,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from jobfleet import codec
+from jobfleet.envelope import Envelope
 from jobfleet.errors import JobfleetError, QueueFull
 from jobfleet.job import Failure
 from jobfleet.options import JobOptions
@@ -130,4 +131,4 @@ def letter_of(queue: str, job: Taken, target: str, seal: Seal = PLAIN) -> NewJob
     )
     cause = hashlib.sha256(f"{queue} {job.id} {found.since_ms}".encode())
     letter_id = "dl-" + base64.urlsafe_b64encode(cause.digest()[:15]).decode()
-    return producing.new_job(target, letter_id, body.name, body.args, options, seal)
+    return Envelope(target, body.name, options, seal).job(letter_id, body.args)

@@ -73,14 +73,18 @@ class Job(Generic[P, R]):
 
     async def enqueue_many(self, calls: Iterable[Mapping[str, Any]]) -> list[str]:
         """Enqueue many, a thousand a round trip; each call is its arguments by name. All are checked first."""
-        return await self._producer.send(self.queue, [self._item((), dict(call)) for call in calls])
+        return await self._producer.send(self.queue, self._items(calls))
 
     def enqueue_many_sync(self, calls: Iterable[Mapping[str, Any]]) -> list[str]:
         """As :meth:`enqueue_many`, from code without an event loop."""
-        return self._producer.send_sync(self.queue, [self._item((), dict(call)) for call in calls])
+        return self._producer.send_sync(self.queue, self._items(calls))
 
     def _item(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, dict[str, Any], JobOptions]:
         return self.name, self._handler.arguments.pack(args, kwargs), self._options
+
+    def _items(self, calls: Iterable[Mapping[str, Any]]) -> list[tuple[str, dict[str, Any], JobOptions]]:
+        name, pack, options = self.name, self._handler.arguments.pack, self._options
+        return [(name, pack((), call if type(call) is dict else dict(call)), options) for call in calls]
 
     def __repr__(self) -> str:
         return f"<Job {self.name!r} in queue {self.queue!r}>"

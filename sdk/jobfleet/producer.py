@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 from jobfleet import codec, flows
 from jobfleet.coalescing import Coalescer
 from jobfleet.connections import Connections
+from jobfleet.envelope import Envelope
 from jobfleet.errors import InvalidJob, QueueFull
 from jobfleet.handlers import Registry
-from jobfleet.options import JobOptions, Options, check_job_name, check_queue_name
+from jobfleet.options import JobOptions, Options, check_queue_name
 from jobfleet.scripts import producing
 from jobfleet.scripts.producing import NewJob
 from jobfleet.waiting_room import WaitingRoom
@@ -31,6 +32,8 @@ class Producer(Connections):
     def __init__(self, redis_url: str, realm: str, seal: Seal) -> None:
         super().__init__(redis_url, realm, seal)
         self.registry = Registry()
+        self._envelopes: dict[str, Envelope] = {}
+        """The latest of each queue: the next job is often of the same kind."""
         self._coalescers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Coalescer]] = (
             weakref.WeakKeyDictionary()
         )
@@ -80,13 +83,16 @@ class Producer(Connections):
 
     def _new_jobs(self, queue: str, items: Iterable[Item]) -> list[NewJob]:
         check_queue_name(queue)
-        items = self.registry.middleware.enqueueing(queue, items)
         jobs = []
-        for name, args, options in items:
-            if not isinstance(args, Mapping):
-                raise InvalidJob("args", f"{args!r:.80} must be a mapping of argument names to values")
-            job_id = options.job_id or codec.new_job_id()
-            jobs.append(producing.new_job(queue, job_id, check_job_name(name), dict(args), options, self.seal))
+        envelope = self._envelopes.get(queue)
+        for name, args, options in self.registry.middleware.enqueueing(queue, items):
+            if envelope is None or not envelope.fits(name, options):
+                envelope = self._envelopes[queue] = Envelope(queue, name, options, self.seal)
+            if type(args) is not dict:
+                if not isinstance(args, Mapping):
+                    raise InvalidJob("args", f"{args!r:.80} must be a mapping of argument names to values")
+                args = dict(args)  # noqa: PLW2901 - MessagePack takes no other mapping
+            jobs.append(envelope.job(options.job_id or codec.new_job_id(), args))
         return jobs
 
     async def close(self) -> None:

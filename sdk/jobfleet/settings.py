@@ -32,7 +32,7 @@ class QueueSettings:
         max_job_bytes: what a job may weigh, packed.
         max_length: jobs that may wait or be delayed.
         max_memory_percent: used memory, in percent of Redis' ``maxmemory``, above which jobs are refused.
-        events: events that are kept, about.
+        events: events that are kept, about; fewer where they tell of many jobs each: some 20 ids for each event.
         max_active: jobs that run at a time, on all workers together.
         rate_count, rate_ms: jobs that are handed out in that many milliseconds, with bursts up to the same number.
         group_max_active, group_rate_count, group_rate_ms: likewise for each group that has no limits of its own.

@@ -21,7 +21,9 @@ TEXT = "x" * 42
 BULK = 1000
 """Jobs that one round trip carries."""
 
-BYTES_A_WAITING_JOB = 220
+BYTES_A_JOB = 220
+"""Of one that waits, and of one that is kept when it has completed."""
+
 CALLS_A_JOB = 1 / 20
 """Calls that settle and claim, for each job of a worker with 100 slots: twenty jobs a call at least."""
 IDLE_COMMANDS_A_SECOND = 1.0
@@ -97,14 +99,30 @@ async def test_settling_and_claiming_share_calls_and_calls_are_shared_by_jobs(
     assert calls <= jobs * CALLS_A_JOB, f"{calls} calls for {jobs} jobs"
 
 
-async def test_a_waiting_job_takes_no_more_memory_than_it_may(noop: Noop, server: redis.Redis) -> None:
+async def test_a_job_takes_no_more_memory_than_it_may_while_it_waits_and_when_it_is_kept(
+    fleet: Fleet, noop: Noop, server: redis.Redis
+) -> None:
     jobs = 30_000
     await noop.enqueue_many({"n": n, "text": TEXT} for n in range(BULK))
     server.flushall()
+    await fleet.queue(QUEUE).configure(keep_completed=jobs)
     before = int(server.info("memory")["used_memory"])
     await noop.enqueue_many({"n": n, "text": TEXT} for n in range(jobs))
     after = int(server.info("memory")["used_memory"])
-    assert (after - before) / jobs <= BYTES_A_WAITING_JOB
+    assert (after - before) / jobs <= BYTES_A_JOB
+
+    worker = fleet.worker(WorkerSettings(queues=(QUEUE,), concurrency=100))
+    running = asyncio.create_task(worker.run())
+
+    async def all_done() -> bool:
+        return (await fleet.status(QUEUE)).completed_total == jobs
+
+    await until(all_done)
+    worker.stop()
+    await running
+    after = int(server.info("memory")["used_memory"])
+    assert (await fleet.status(QUEUE)).completed == jobs
+    assert (after - before) / jobs <= BYTES_A_JOB
 
 
 @pytest.mark.usefixtures("noop")

@@ -34,6 +34,14 @@ async def test_a_known_id_is_not_accepted_twice(queue: Queue) -> None:
     assert (await queue.read()).count("waiting") == 2
 
 
+async def test_a_batch_of_all_kinds_is_answered_in_its_order(queue: Queue) -> None:
+    await queue.enqueue(new("c"), new("e", due=-60_000))
+    batch = [new("a"), new("b", priority=1), new("c"), new("d", due=-60_000), new("e"), new("f", due=-50_000), new("a")]
+    assert await queue.enqueue(*batch) == [True, True, False, True, False, True, False]
+    assert await queue.claim(10) == ["b", "c", "a"]
+    assert (await queue.read()).delayed == 3
+
+
 async def test_priorities_come_first_to_last_and_in_order_within_one(queue: Queue) -> None:
     await queue.enqueue(new("c", priority=10), new("a1", priority=1), new("b1"), new("b2"), new("a2", priority=1))
     grant = await queue.exchange("w1", 10)

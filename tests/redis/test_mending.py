@@ -132,6 +132,16 @@ async def test_events_tell_what_happened_in_order_and_stay_bounded(queue: Queue)
     assert await queue.client._redis.xlen("jf:{test/photos}:events") < 150
 
 
+async def test_events_about_many_jobs_do_not_fill_redis(queue: Queue) -> None:
+    await queue.configure(events=100)
+    for batch in range(20):
+        await queue.enqueue(*(new(f"j{batch}-{n}") for n in range(500)))
+    entries = await queue.client._redis.xrange("jf:{test/photos}:events")
+    ids = [fields[b"ids"].split() for _, fields in entries]
+    assert ids[-1][0] == b"j19-0"
+    assert 100 * 20 <= sum(map(len, ids)) <= 100 * 20 + 500
+
+
 async def test_an_awaited_end_is_told_once(queue: Queue) -> None:
     await queue.enqueue(new("a"))
     pubsub = queue.client._redis.pubsub(ignore_subscribe_messages=True)

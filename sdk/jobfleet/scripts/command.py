@@ -37,14 +37,17 @@ class Script:
     @cached_property
     def text(self) -> str:
         """The script, read when first needed."""
-        text = _INCLUDE.sub(lambda match: _read(match[1]), _read(self.name))
-        text = re.sub(r"\bDEFAULTS\b", f"{{{_TABLE}}}", text)
+        text = re.sub(r"\bDEFAULTS\b", f"{{{_TABLE}}}", _whole(self.name))
         return _DEFAULT.sub(lambda match: _lua(DEFAULTS[match[1]]), text)
 
     @cached_property
     def sha(self) -> str:
         """As :attr:`text`."""
         return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _whole(name: str) -> str:
+    return _INCLUDE.sub(lambda match: _whole(match[1]), _read(name))
 
 
 def _read(name: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -11,14 +13,13 @@ import msgspec
 from jobfleet import codec
 from jobfleet.errors import InvalidJob, MemoryHigh, QueueFull
 from jobfleet.keys import WAKE_CHANNEL, queue_keys
-from jobfleet.options import JobOptions
 from jobfleet.scripts.command import Argument, Command, Script
-from jobfleet.seal import Seal
 
 _enqueue = Script("enqueue")
 _enqueue_extended = Script("enqueue_extended")
 
 _encode = msgspec.msgpack.Encoder().encode
+_TERMS = attrgetter("priority", "due")
 
 BATCH = 1000
 """Jobs in one call: few enough that a call keeps Redis busy for some milliseconds at most."""
@@ -39,19 +40,6 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     wait: float = 0.0
 
 
-def new_job(queue: str, job_id: str, name: str, args: dict[str, Any], options: JobOptions, seal: Seal) -> NewJob:
-    """Pack a job for a queue, and close it with ``seal``.
-
-    Raises:
-        InvalidJob: an argument is of a type that MessagePack does not carry.
-    """
-    body = codec.pack_body(name, args, options)
-    if not seal.idle:
-        body = seal.close(body, codec.bound_to(queue, job_id))
-    extension = codec.pack_extension(options) if options.extended else b""
-    return NewJob(job_id, options.priority, options.due(), body, extension, options.wait_when_full)
-
-
 def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Command[list[str | None]]:
     """Accept a batch of at most :data:`BATCH` jobs, all or none.
 
@@ -69,8 +57,10 @@ def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Command[list[str 
         args = [WAKE_CHANNEL, keys.address, _encode(special), *(job.extension + job.body for job in jobs)]
         return Command(_enqueue_extended, keys.all, args, lambda raw: _answer(queue, jobs, raw))
     lines: dict[int, int] = {}
-    rows = [(job.id, lines.setdefault(job.priority, len(lines) + 1), job.priority, job.due) for job in jobs]
-    args = [WAKE_CHANNEL, keys.address, _encode(rows), *(job.body for job in jobs)]
+    runs: list[list[int | str]] = []
+    for (priority, due), alike in itertools.groupby(jobs, _TERMS):
+        runs.append([lines.setdefault(priority, len(lines) + 1), priority, due, *(job.id for job in alike)])
+    args = [WAKE_CHANNEL, keys.address, _encode(runs), *(job.body for job in jobs)]
     names = [keys.jobs, keys.counters, keys.delayed, keys.wake, keys.config, keys.events, *map(keys.line, lines)]
     return Command(_enqueue, names, args, lambda raw: _answer(queue, jobs, raw))
 
@@ -104,6 +94,8 @@ def _answer(queue: str, jobs: Sequence[NewJob], raw: list[Any]) -> list[str | No
         )
     if raw and raw[0] in (-2, -3):
         raise (QueueFull if raw[0] == -2 else MemoryHigh)(queue, *raw[1:])
+    if not raw:
+        return [job.id for job in jobs]
     return [
         (job.id if answer == 1 else None) if answer in (0, 1) else answer.decode()
         for job, answer in zip(jobs, raw, strict=True)

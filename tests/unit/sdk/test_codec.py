@@ -27,21 +27,21 @@ plain = st.recursive(
 
 @given(st.dictionaries(st.text(), plain, max_size=4))
 def test_arguments_come_back_as_they_went(args: dict[str, Any]) -> None:
-    body = codec.unpack_body(codec.pack_body("job", args, JobOptions()))
+    body = codec.unpack_body(codec.pack_body(codec.pack_shell("job", JobOptions()), args))
     assert (body.name, body.args) == ("job", args)
 
 
 def test_options_travel_and_defaults_cost_nothing() -> None:
-    plain_body = codec.pack_body("job", {}, JobOptions())
+    plain_body = codec.pack_body(codec.pack_shell("job", JobOptions()), {})
     assert len(plain_body) < 12
     options = JobOptions(attempts=7, timeout=1.5, backoff=Backoff("fixed", 2, 3, 0))
-    body = codec.unpack_body(codec.pack_body("job", {}, options))
+    body = codec.unpack_body(codec.pack_body(codec.pack_shell("job", options), {}))
     assert (body.attempts, body.timeout, body.backoff) == (7, 1.5, options.backoff)
 
 
 def test_dates_ids_and_paths_travel() -> None:
     args = {"at": datetime(2026, 1, 2, tzinfo=UTC), "id": UUID(int=7), "path": PurePosixPath("/a/b")}
-    body = codec.unpack_body(codec.pack_body("job", args, JobOptions()))
+    body = codec.unpack_body(codec.pack_body(codec.pack_shell("job", JobOptions()), args))
     assert body.args == {"at": args["at"], "id": str(args["id"]), "path": "/a/b"}
 
 
@@ -51,7 +51,7 @@ def test_dates_ids_and_paths_travel() -> None:
 )
 def test_an_argument_that_cannot_travel_is_named(args: dict[Any, Any], field: str) -> None:
     with pytest.raises(InvalidJob) as caught:
-        codec.pack_body("job", args, JobOptions())
+        codec.pack_body(codec.pack_shell("job", JobOptions()), args)
     assert caught.value.field == field
 
 
@@ -64,7 +64,7 @@ def test_a_record_is_read_as_the_scripts_write_it() -> None:
     header = struct.pack(">BB", ord("A"), 3) + (258).to_bytes(3, "big") + bytes([2, 1])
     header += b"".join(n.to_bytes(6, "big") for n in (1_700_000_000_001, 1_700_000_000_002, 1_700_000_000_003))
     assert len(header) == codec.HEADER_BYTES
-    record = header + codec.pack_body("job", {"n": 1}, JobOptions())
+    record = header + codec.pack_body(codec.pack_shell("job", JobOptions()), {"n": 1})
     failures = kept(Failure("E", "earlier")) + kept(Failure("E", "why", final=True), 1_700_000_000_004, "")
     view = codec.view("q", "id", record, codec.pack_result([1]), failures, codec.pack_result(50))
     assert [failure.message for failure in view.history] == ["earlier", "why"]

@@ -52,9 +52,7 @@ local function count(word)
   return tonumber(redis.call('HGET', counters, word) or 0)
 end
 
--- One event a verb and call, however many jobs it is about.
+--@include _events
 local function tell(verb, ids)
-  if #ids > 0 and setting.events > 0 then
-    redis.call('XADD', events, 'MAXLEN', '~', setting.events, '*', 'verb', verb, 'ids', table.concat(ids, ' '))
-  end
+  add_event(events, setting.events, verb, ids)
 end
