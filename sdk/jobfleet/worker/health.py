@@ -19,7 +19,7 @@ from jobfleet.worker.lane import Lane
 def stalled(lanes: Sequence[Lane], stall_seconds: float, now: float) -> str:
     """Which claim loop has not come round in the time it is given, as a sentence; empty: all have."""
     for lane in lanes:
-        limit = lane.longest_limit()
+        limit = lane.holding.longest_limit()
         silent = now - lane.came_round
         if limit is not None and silent > max(stall_seconds, limit + stall_seconds / 2):
             return f"the claim loop of queue {lane.queue} has not come round for {silent:.0f} s"

@@ -87,7 +87,7 @@ class Keeper:
     def _beat(self, lane: Lane) -> bool:
         """One heartbeat; whether there are failed jobs to be forwarded."""
         settings = self._settings
-        believed = lane.held()
+        believed = lane.holding.held()
         info = codec.pack_info(settings.name, settings.pool, self._slots.total, self._started_ms)
         beat = heartbeat(lane.realm, lane.queue, settings.id, info, lease_ms=settings.lease_ms, name=settings.name)
         pulse = self._client.run(beat)

@@ -104,7 +104,7 @@ class Worker:
 
     def cancel(self, queue: str, job_id: str, attempt: int) -> bool:
         """Cancel a job that runs here; False: it does not, or in another attempt."""
-        return any(lane.cancel(job_id, attempt) for lane in self._lanes if lane.queue == queue)
+        return any(lane.holding.cancel(job_id, attempt) for lane in self._lanes if lane.queue == queue)
 
     def stop(self) -> None:
         """Ask the worker to end; again: at once."""
@@ -156,7 +156,7 @@ class Worker:
                 await self._drain(loops)
             finally:
                 for lane in self._lanes:
-                    lane.hand_back()  # nothing is left, unless this was cancelled or a claim loop is broken
+                    lane.holding.hand_back()  # nothing is left, unless this was cancelled or a claim loop is broken
                 for loop in loops:
                     loop.cancel()
                 await asyncio.gather(*loops, return_exceptions=True)
@@ -181,7 +181,7 @@ class Worker:
     async def _drain(self, loops: list[asyncio.Task[None]]) -> None:
         for lane in self._lanes:
             lane.stop()
-        running = sum(len(lane.held()) for lane in self._lanes)
+        running = sum(len(lane.holding) for lane in self._lanes)
         log.info("worker is ending", extra={"running": running, "drain_seconds": self.settings.drain_seconds})
         hurry = asyncio.create_task(self._hurry.wait())
         everything = asyncio.create_task(_all(loops))
@@ -190,11 +190,11 @@ class Worker:
         try:
             await asyncio.wait(either, timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
             if not everything.done() and not parted.done():
-                left = sum(len(lane.held()) for lane in self._lanes)
+                left = sum(len(lane.holding) for lane in self._lanes)
                 why = "the worker was told twice" if self._hurry.is_set() else "the drain time is over"
                 log.warning("running jobs go back to the queue", extra={"jobs": left, "why": why})
                 for lane in self._lanes:
-                    lane.hand_back()
+                    lane.holding.hand_back()
                 await asyncio.wait({everything}, timeout=LAST_WORDS_SECONDS)
             if everything.done():
                 everything.result()
@@ -212,7 +212,7 @@ class Worker:
         since = time.monotonic()
         while time.monotonic() - since < PARTING_SECONDS:
             await asyncio.sleep(0.05)
-            if any(lane.burdened for lane in self._lanes):
+            if any(lane.holding.burdened for lane in self._lanes):
                 since = time.monotonic()
 
     @contextlib.contextmanager

@@ -1,0 +1,145 @@
+"""What a worker holds of one queue: attempts that run, and outcomes until Redis has them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from jobfleet.clients.asynchronous import AsyncClient
+from jobfleet.job import ClaimedJob
+from jobfleet.scripts.processing import Outcome
+from jobfleet.worker import verdict
+from jobfleet.worker.attempt import Attempt, Ending, end
+from jobfleet.worker.exchanges import Exchanges
+from jobfleet.worker.orphans import Orphans
+from jobfleet.worker.reports import Reports
+from jobfleet.worker.settings import WorkerSettings
+from jobfleet.worker.slots import Slots
+
+log = logging.getLogger("jobfleet.worker")
+
+
+class Holding:
+    """The owner of a queue's attempts. All methods belong to the event loop's thread, unless they say otherwise.
+
+    Attributes:
+        reports: where it goes what running attempts tell.
+        occupied: set when jobs come.
+        outcomes: to be handed in with the next exchange.
+    """
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        at: tuple[str, str],
+        settings: WorkerSettings,
+        slots: Slots,
+        exchanges: Exchanges,
+        stir: Callable[[], None],
+    ) -> None:
+        """``at`` is realm and queue; ``stir`` is called when there is something to hand in, or a free slot."""
+        self._queue = at[1]
+        self._slots = slots
+        self._exchanges = exchanges
+        self._stir = stir
+        self._running: dict[str, Attempt] = {}
+        self._orphans = Orphans()
+        self.outcomes: list[Outcome] = []
+        self.reports = Reports(client, at, settings.id, settings.seal, self.lost)
+        self.occupied = asyncio.Event()
+
+    def __len__(self) -> int:
+        """How many attempts run."""
+        return len(self._running)
+
+    @property
+    def burdened(self) -> bool:
+        """Whether something runs or is to be handed in."""
+        return bool(self._running or self.outcomes or any(self._exchanges.ids()))
+
+    def held(self) -> dict[str, int]:
+        """What this worker believes to hold, id → attempt. May be called from any thread."""
+        return {job_id: attempt.job.attempt for job_id, attempt in self._running.copy().items()}
+
+    def longest_limit(self) -> float | None:
+        """The longest time a running job may take, in seconds; None: at least one has no limit. From any thread."""
+        limits = [attempt.limit for attempt in self._running.copy().values()]
+        return None if None in limits else max((limit for limit in limits if limit is not None), default=0.0)
+
+    # -- coming and going
+
+    def take(self, job: ClaimedJob) -> Attempt:
+        """A job that was claimed."""
+        if earlier := self._running.get(job.id):
+            end(earlier, Ending.WITHDRAWN)  # its lease was lost, and this very worker got the job again
+        attempt = self._running[job.id] = Attempt(job, self)
+        self.occupied.set()
+        return attempt
+
+    def settled(self, attempt: Attempt, outcome: Outcome) -> None:
+        """An attempt's outcome, to be handed in with the next exchange."""
+        if self._running.get(attempt.job.id) is attempt:
+            del self._running[attempt.job.id]
+        self.outcomes.append(outcome)
+        self._stir()
+
+    def freed(self) -> None:
+        """A slot came free."""
+        self._slots.give(1)
+        self._stir()
+
+    def finished(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Both at once."""
+        self.settled(attempt, outcome)
+        self._slots.give(1)
+
+    def hand_in(self, most: int) -> list[Outcome]:
+        """Outcomes for one exchange; until it ends, nothing else hands them in."""
+        outcomes, self.outcomes = self.outcomes[:most], self.outcomes[most:]
+        return outcomes
+
+    # -- endings
+
+    def cancel(self, job_id: str, number: int) -> bool:
+        """End a running attempt for good: async handlers are cancelled, threads told, processes killed."""
+        attempt = self._running.get(job_id)
+        if attempt is None or attempt.job.attempt != number:
+            return False
+        log.info("job cancelled while it ran", extra={"queue": self._queue, "job": job_id, "attempt": number})
+        end(attempt, Ending.CANCELLED)
+        return True
+
+    def lost(self, job_id: str, number: int) -> None:
+        """Redis says that an attempt is this worker's no more: end its handler, and tell nothing more of it."""
+        attempt = self._running.get(job_id)
+        if attempt is not None and attempt.job.attempt == number:
+            log.warning("lease lost, attempt ended", extra={"queue": self._queue, "job": job_id, "attempt": number})
+            del self._running[job_id]
+            end(attempt, Ending.WITHDRAWN)
+
+    def hand_back(self) -> None:
+        """Return what still runs, unfailed, and end its handlers."""
+        if not self._running:
+            return
+        log.info("running jobs go back to the queue", extra={"queue": self._queue, "jobs": len(self._running)})
+        for attempt in reversed(list(self._running.values())):  # each goes to the head of its line
+            self._running.pop(attempt.job.id, None)
+            self.outcomes.append(verdict.returned(attempt.job))
+            end(attempt, Ending.WITHDRAWN)
+        self._stir()
+
+    def compare(self, believed: dict[str, int], held: dict[str, int]) -> None:
+        """Mend what a heartbeat shows: attempts that were taken away, and jobs that nobody here knows of.
+
+        ``believed`` is what this worker held just before, ``held`` what Redis then said it holds.
+        """
+        for job_id, number in believed.items():
+            if held.get(job_id) != number:
+                self.lost(job_id, number)
+        exchanges = self._exchanges
+        known = {outcome.id for outcome in self.outcomes} | set(exchanges.ids()) | self._running.keys()
+        for job_id, number in self._orphans.look(held, known, exchanges.begun, exchanges.oldest):
+            log.warning("a job was leased and never seen; returned", extra={"queue": self._queue, "job": job_id})
+            self.outcomes.append(Outcome(job_id, number, "return"))
+            self._stir()
