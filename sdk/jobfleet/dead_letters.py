@@ -13,7 +13,7 @@ import logging
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from jobfleet import codec
+from jobfleet import record
 from jobfleet.envelope import Envelope
 from jobfleet.errors import JobfleetError, QueueFull
 from jobfleet.job import Failure
@@ -46,7 +46,7 @@ def carry(realm: str, queue: str, seal: Seal = PLAIN) -> Generator[Command[Any],
     letters: list[NewJob] = []
     done: list[tuple[str, int]] = []
     for job in taken:
-        failure = (job.id, codec.since_of(job.record))
+        failure = (job.id, record.since_of(job.record))
         try:
             letter = letter_of(queue, job, target, seal)
         except SealError as error:
@@ -102,13 +102,13 @@ def letter_of(queue: str, job: Taken, target: str, seal: Seal = PLAIN) -> NewJob
         SealError: ``seal`` cannot open it.
         ValueError: it has been in ``target`` before, or in too many queues, or it cannot be read.
     """
-    found = codec.open_record(queue, job.id, job.record, seal)
+    found = record.open_record(queue, job.id, job.record, seal)
     body = found.body
     earlier = body.metadata.get(PREFIX + "path", "")
     path = [*(earlier.split(",") if earlier else ()), queue]
     if target in path or len(path) >= MOST_QUEUES:
         raise ValueError(f"it has failed in {', '.join(path)}, and stays there")
-    failures = codec.unpack_failures(job.errors)
+    failures = record.unpack_failures(job.errors)
     failure = failures[-1] if failures else Failure("", "")
     told = {
         "queue": queue,

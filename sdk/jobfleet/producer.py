@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
-from jobfleet import codec, flows
+from jobfleet import flows
 from jobfleet.coalescing import Coalescer
 from jobfleet.connections import Connections
 from jobfleet.envelope import Envelope
 from jobfleet.errors import InvalidJob, QueueFull
 from jobfleet.handlers import Registry
+from jobfleet.ids import new_job_id
 from jobfleet.options import JobOptions, Options, check_queue_name
 from jobfleet.scripts import producing
 from jobfleet.scripts.producing import NewJob
@@ -92,7 +93,7 @@ class Producer(Connections):
                 if not isinstance(args, Mapping):
                     raise InvalidJob("args", f"{args!r:.80} must be a mapping of argument names to values")
                 args = dict(args)  # noqa: PLW2901 - MessagePack takes no other mapping
-            jobs.append(envelope.job(options.job_id or codec.new_job_id(), args))
+            jobs.append(envelope.job(options.job_id or new_job_id(), args))
         return jobs
 
     async def close(self) -> None:

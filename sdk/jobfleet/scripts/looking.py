@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobfleet import codec
+from jobfleet import codec, record
 from jobfleet.job import JobLog, JobView
 from jobfleet.keys import queue_keys
 from jobfleet.report import unpack_log
@@ -148,7 +148,7 @@ def await_end(realm: str, queue: str, job_id: str, *, seal: Seal = PLAIN) -> Com
 
 
 def _one(queue: str, job_id: str, seal: Seal) -> Callable[[list[Any] | None], JobView | None]:
-    return lambda raw: codec.view(queue, job_id, *raw, seal=seal) if raw else None
+    return lambda raw: record.view(queue, job_id, *raw, seal=seal) if raw else None
 
 
 def holder(realm: str, queue: str, job_id: str, workers: Sequence[str]) -> Command[str]:
@@ -179,7 +179,7 @@ def list_active(
         looked, flat = raw
         parts = (flat[i : i + 6] for i in range(0, len(flat), 6))
         return looked, [
-            replace(codec.view(queue, job_id.decode(), *rest, seal=seal), worker=worker.decode())
+            replace(record.view(queue, job_id.decode(), *rest, seal=seal), worker=worker.decode())
             for job_id, *rest, worker in parts
         ]
 
@@ -220,7 +220,7 @@ def list_groups(
 
 
 def _views(queue: str, flat: list[Any], seal: Seal) -> list[JobView]:
-    return [codec.view(queue, flat[i].decode(), *flat[i + 1 : i + 5], seal=seal) for i in range(0, len(flat), 5)]
+    return [record.view(queue, flat[i].decode(), *flat[i + 1 : i + 5], seal=seal) for i in range(0, len(flat), 5)]
 
 
 def read_log(realm: str, queue: str, job_id: str, start: int, limit: int) -> Command[JobLog]:

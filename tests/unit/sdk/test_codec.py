@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from jobfleet import codec
 from jobfleet.errors import InvalidJob
+from jobfleet.ids import new_job_id
 from jobfleet.job import Failure
 from jobfleet.options import JobOptions
+from jobfleet.record import HEADER_BYTES, unpack_failures, view
 from jobfleet.retry import Backoff
 from jobfleet.states import State
 
@@ -63,26 +65,26 @@ def kept(failure: Failure, at_ms: int = 1, worker: str = "w1") -> bytes:
 def test_a_record_is_read_as_the_scripts_write_it() -> None:
     header = struct.pack(">BB", ord("A"), 3) + (258).to_bytes(3, "big") + bytes([2, 1])
     header += b"".join(n.to_bytes(6, "big") for n in (1_700_000_000_001, 1_700_000_000_002, 1_700_000_000_003))
-    assert len(header) == codec.HEADER_BYTES
+    assert len(header) == HEADER_BYTES
     record = header + codec.pack_body(codec.pack_shell("job", JobOptions()), {"n": 1})
     failures = kept(Failure("E", "earlier")) + kept(Failure("E", "why", final=True), 1_700_000_000_004, "")
-    view = codec.view("q", "id", record, codec.pack_result([1]), failures, codec.pack_result(50))
-    assert [failure.message for failure in view.history] == ["earlier", "why"]
-    assert (view.progress, view.group) == (50, None)
-    assert (view.state, view.priority, view.attempt, view.failures, view.lost) == (State.ACTIVE, 3, 258, 2, 1)
-    assert (view.enqueued_ms, view.since_ms, view.started_ms) == (
+    seen = view("q", "id", record, codec.pack_result([1]), failures, codec.pack_result(50))
+    assert [failure.message for failure in seen.history] == ["earlier", "why"]
+    assert (seen.progress, seen.group) == (50, None)
+    assert (seen.state, seen.priority, seen.attempt, seen.failures, seen.lost) == (State.ACTIVE, 3, 258, 2, 1)
+    assert (seen.enqueued_ms, seen.since_ms, seen.started_ms) == (
         1_700_000_000_001,
         1_700_000_000_002,
         1_700_000_000_003,
     )
-    assert view.result == [1]
-    assert view.error is not None
-    assert view.error == Failure("E", "why", final=True, at_ms=1_700_000_000_004)
-    assert (view.history[0].at_ms, view.history[0].worker, view.history[0].final) == (1, "w1", False)
+    assert seen.result == [1]
+    assert seen.error is not None
+    assert seen.error == Failure("E", "why", final=True, at_ms=1_700_000_000_004)
+    assert (seen.history[0].at_ms, seen.history[0].worker, seen.history[0].final) == (1, "w1", False)
 
 
 def test_a_failure_is_cut_to_its_limits() -> None:
-    (failure,) = codec.unpack_failures(kept(Failure("E", "m" * 9_000, "t" * 20_000 + "end")))
+    (failure,) = unpack_failures(kept(Failure("E", "m" * 9_000, "t" * 20_000 + "end")))
     assert (len(failure.message), len(failure.traceback)) == (codec.MAX_MESSAGE, codec.MAX_TRACEBACK)
     assert failure.traceback.endswith("end")
 
@@ -91,7 +93,7 @@ def test_ids_are_unique_across_threads_and_sort_by_time() -> None:
     found: list[list[str]] = [[] for _ in range(4)]
 
     def draw(into: list[str]) -> None:
-        into.extend(codec.new_job_id() for _ in range(5_000))
+        into.extend(new_job_id() for _ in range(5_000))
 
     threads = [threading.Thread(target=draw, args=(into,)) for into in found]
     for thread in threads:
@@ -101,4 +103,4 @@ def test_ids_are_unique_across_threads_and_sort_by_time() -> None:
     ids = [job_id for into in found for job_id in into]
     assert len(set(ids)) == len(ids)
     assert all(len(job_id) == 18 and job_id[0].isalpha() for job_id in ids)
-    assert codec.new_job_id()[:4] >= ids[0][:4]
+    assert new_job_id()[:4] >= ids[0][:4]

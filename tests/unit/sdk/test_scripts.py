@@ -1,4 +1,4 @@
-"""Header and body of every Lua file are held together, and so are the header of a record and the codec."""
+"""Header and body of every Lua file are held together, and so are the header of a record and who reads it."""
 
 from __future__ import annotations
 

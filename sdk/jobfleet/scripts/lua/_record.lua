@@ -7,7 +7,7 @@
 --
 -- attempt: deliveries so far, the fencing token; failures: attempts that a handler failed; lost: leases lost;
 -- since: when the job came into its state (of a waiting job: when it became ready); started: the last delivery.
--- Kept in step with codec.py by a test.
+-- Kept in step with record.py by a test.
 local HEADER = '>BBI3BBI6I6I6'
 local BODY_AT = 26
 local WAITING, DELAYED, ACTIVE, COMPLETED, FAILED, CANCELLED = 87, 68, 65, 67, 70, 88
