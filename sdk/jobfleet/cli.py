@@ -47,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="jobfleet",
         description="Job queues as Kubernetes resources: run a worker, look at a queue, at a job.",
         epilog="The environment gives defaults: JOBFLEET_REDIS_URL, JOBFLEET_REALM, JOBFLEET_QUEUES, "
-        "JOBFLEET_CONCURRENCY, JOBFLEET_WORKER, JOBFLEET_POOL, JOBFLEET_DRAIN_SECONDS, JOBFLEET_HEALTH_PORT.",
+        "JOBFLEET_CONCURRENCY, JOBFLEET_WORKER, JOBFLEET_POOL, JOBFLEET_DRAIN_SECONDS, JOBFLEET_HEALTH_PORT, "
+        "JOBFLEET_KEYS.",
     )
     parser.add_argument("--version", action="version", version=f"jobfleet {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

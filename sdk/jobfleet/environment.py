@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Self
 
 from jobfleet.errors import ConfigurationError, InvalidJob
 from jobfleet.options import check_queue_name
+from jobfleet.seal import PLAIN, Seal
 
 REDIS_URL = "JOBFLEET_REDIS_URL"
 REALM = "JOBFLEET_REALM"
@@ -18,6 +20,7 @@ WORKER = "JOBFLEET_WORKER"
 POOL = "JOBFLEET_POOL"
 DRAIN_SECONDS = "JOBFLEET_DRAIN_SECONDS"
 HEALTH_PORT = "JOBFLEET_HEALTH_PORT"
+KEYS = "JOBFLEET_KEYS"
 
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 DEFAULT_REALM = "default"
@@ -34,6 +37,7 @@ class Environment:
         queues: those that a worker serves, with their weights; empty: all that its jobs name.
         worker: the worker's name, in Kubernetes its Pod's; empty: the host's name.
         health_port: where a worker answers /livez and /readyz; 0: nowhere.
+        seal: with the keys that the environment gives.
     """
 
     redis_url: str = DEFAULT_REDIS_URL
@@ -44,6 +48,7 @@ class Environment:
     pool: str = ""
     drain_seconds: int = DEFAULT_DRAIN_SECONDS
     health_port: int = 0
+    seal: Seal = PLAIN
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> Self:
@@ -62,6 +67,7 @@ class Environment:
             pool=given.get(POOL, ""),
             drain_seconds=_whole(given, DRAIN_SECONDS, DEFAULT_DRAIN_SECONDS, least=0, most=86_400),
             health_port=_whole(given, HEALTH_PORT, 0, least=0, most=65_535),
+            seal=_seal(given.get(KEYS, "")),
         )
 
 
@@ -94,6 +100,26 @@ def weighted(source: str, texts: Iterable[str]) -> dict[str, float]:
                 "as in photos:3"
             )
     return queues
+
+
+def _seal(text: str) -> Seal:
+    """Keys from ``name:base64``, with commas between them; an error shows none."""
+    keys: dict[str, bytes] = {}
+    for number, part in enumerate(filter(None, (part.strip() for part in text.split(","))), 1):
+        name, _, text_of_key = part.partition(":")
+        try:
+            key = base64.b64decode(text_of_key, validate=True)
+        except ValueError:
+            key = b""
+        if not key or name in keys:
+            raise ConfigurationError(
+                f"{KEYS}: key {number} must be a name of its own and 16, 24 or 32 bytes in base64, as in 2026-11:BASE64"
+            )
+        keys[name] = key
+    try:
+        return Seal(keys=keys) if keys else PLAIN
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{KEYS}: {error}") from error
 
 
 def _whole(given: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

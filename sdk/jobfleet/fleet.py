@@ -51,14 +51,16 @@ class Fleet(Producer):
         self.environment = Environment(redis_url=redis_url, realm=realm)
 
     @classmethod
-    def from_env(cls, variables: Mapping[str, str] | None = None, *, seal: Seal = PLAIN) -> Self:
+    def from_env(cls, variables: Mapping[str, str] | None = None, *, seal: Seal | None = None) -> Self:
         """A fleet as the environment says: ``JOBFLEET_REDIS_URL``, ``JOBFLEET_REALM``, and for a worker the rest.
+
+        Where no ``seal`` is given, the keys of ``JOBFLEET_KEYS`` seal and open.
 
         Raises:
             ConfigurationError: a variable is wrong; the message names it.
         """
         environment = Environment.read(variables)
-        fleet = cls(environment.redis_url, realm=environment.realm, seal=seal)
+        fleet = cls(environment.redis_url, realm=environment.realm, seal=environment.seal if seal is None else seal)
         fleet.environment = environment
         return fleet
 

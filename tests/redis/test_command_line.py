@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -100,3 +101,19 @@ def test_what_cannot_be_shown_is_said(show: Run, redis_url: str) -> None:
         2, "jobfleet: name the job's queue, as in 'jobfleet job nobody --queue photos'\n",
     )  # fmt: skip
     assert show("nobody", "--queue", QUEUE, "--log", "-1").returncode == 2
+
+
+async def test_a_sealed_job_is_shown_to_who_has_the_key_in_the_environment(
+    fleet: Fleet, redis_url: str, show: Run
+) -> None:
+    keys = "now:" + base64.b64encode(bytes(range(32))).decode()
+    async with Fleet.from_env({"JOBFLEET_REDIS_URL": redis_url, "JOBFLEET_KEYS": keys}) as secretive:
+        job_id = await secretive.enqueue(QUEUE, "develop", {"photo": "lake"})
+    assert "develop" not in show(job_id, "--queue", QUEUE).stdout
+    shown = show(job_id, "--queue", QUEUE, JOBFLEET_KEYS=keys)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert 'args      {"photo":"lake"}\n' in shown.stdout
+    wrong = show(job_id, "--queue", QUEUE, JOBFLEET_KEYS="now:c2VjcmV0")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "JOBFLEET_KEYS" in wrong.stderr
+    assert "c2VjcmV0" not in wrong.stderr

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobfleet.environment import Environment
 from jobfleet.errors import ConfigurationError
 from jobfleet.seal import MOST_BYTES, PLAIN, Seal, SealError
 
@@ -62,3 +65,20 @@ def test_a_key_of_another_length_is_refused(key: bytes) -> None:
 
 def test_keys_are_not_shown() -> None:
     assert "keys" not in repr(Seal(keys={"a": NEW}))
+
+
+def test_the_environment_gives_keys_and_shows_none() -> None:
+    keys = {"new": NEW, "old": OLD}
+    text = ", ".join(f"{name}:{base64.b64encode(key).decode()}" for name, key in keys.items())
+    environment = Environment.read({"JOBFLEET_KEYS": text})
+    assert environment.seal.keys == keys
+    assert base64.b64encode(NEW).decode() not in repr(environment)
+    assert Environment.read({}).seal is PLAIN
+
+
+@pytest.mark.parametrize("text", ["c2VjcmV0", "a:c2VjcmV0!", "a:c2VjcmV0", "a:" + "A" * 24 + ",a:" + "A" * 24])
+def test_a_wrong_key_of_the_environment_is_refused_without_showing_it(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^JOBFLEET_KEYS: .* 16, 24 or 32 bytes") as caught:
+        Environment.read({"JOBFLEET_KEYS": text})
+    assert "c2VjcmV0" not in str(caught.value)
+    assert "secret" not in str(caught.value)
