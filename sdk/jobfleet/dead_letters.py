@@ -2,7 +2,8 @@
 
 Two queues may live in different slots of a Redis Cluster, so it takes steps: take from here, enqueue there, tell here.
 Whoever dies in between leaves the job on its way, and another carries it again, under an id that follows from the
-failure: the other queue knows it and takes it once. Nothing here does I/O.
+failure: the other queue knows it and takes it once, for an hour also after it has forgotten the job. Nothing here
+does I/O.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from jobfleet import record
 from jobfleet.envelope import Envelope
 from jobfleet.errors import JobfleetError, QueueFull
 from jobfleet.job import Failure
-from jobfleet.options import JobOptions
+from jobfleet.options import Dedup, JobOptions
 from jobfleet.scripts import forwarding, producing
 from jobfleet.scripts.command import Command
 from jobfleet.scripts.forwarding import Taken
@@ -34,6 +35,9 @@ PREFIX = "dead_letter."
 """What the names of the metadata begin with that tell where a job failed, and why."""
 
 MESSAGE_CHARACTERS = 500
+
+KNOWN_SECONDS = 3600.0
+"""How long the other queue knows a job that arrived, whether it keeps the job or not."""
 
 
 def carry(realm: str, queue: str, seal: Seal = PLAIN) -> Generator[Command[Any], Any, int]:
@@ -120,6 +124,8 @@ def letter_of(queue: str, job: Taken, target: str, seal: Seal = PLAIN) -> NewJob
         "fingerprint": failure.fingerprint,
         "path": ",".join(path),
     }
+    cause = hashlib.sha256(f"{queue} {job.id} {found.since_ms}".encode())
+    letter_id = "dl-" + base64.urlsafe_b64encode(cause.digest()[:15]).decode()
     options = JobOptions(
         priority=found.priority,
         attempts=body.attempts,
@@ -128,7 +134,6 @@ def letter_of(queue: str, job: Taken, target: str, seal: Seal = PLAIN) -> NewJob
         group=found.group,
         keep_result=found.keep_result,
         metadata={**body.metadata, **{PREFIX + name: text for name, text in told.items()}},
+        dedup=Dedup(letter_id, "throttle", KNOWN_SECONDS),
     )
-    cause = hashlib.sha256(f"{queue} {job.id} {found.since_ms}".encode())
-    letter_id = "dl-" + base64.urlsafe_b64encode(cause.digest()[:15]).decode()
     return Envelope(target, body.name, options, seal).job(letter_id, body.args)

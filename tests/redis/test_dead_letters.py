@@ -12,7 +12,7 @@ from jobfleet import Fleet, InvalidJob, Seal, State, Unrecoverable, current_job
 from jobfleet.dead_letters import AT_ONCE, carry
 from jobfleet.inspection import Inspector, QueueAddress
 from jobfleet.scripts import forwarding, looking
-from jobfleet.scripts.processing import Outcome
+from jobfleet.scripts.processing import Outcome, settle_and_claim
 
 GRAVE = "graveyard"
 
@@ -102,6 +102,26 @@ async def test_who_carries_may_die_after_any_step_and_the_job_arrives_once(
     await forget_leases(fleet)
     assert await fleet.queue(QUEUE).forward() == 2
     assert await letters(fleet) == ["a", "b"]
+    assert (await fleet.status(QUEUE)).forwarding == 0
+
+
+async def test_what_a_dead_carrier_left_arrives_once_even_where_it_has_been_done_and_forgotten(
+    fleet: Fleet, queue: Queue
+) -> None:
+    await queue.configure(dead_letter=GRAVE)
+    await fleet.queue(GRAVE).configure(keep_completed=0)
+    await fail(queue, "a")
+    carrier = carry(REALM, QUEUE)
+    enqueue = carrier.send(await queue.client.run(carrier.send(None)))
+    await queue.client.run(enqueue)  # and here it dies
+    grant = await queue.client.run(settle_and_claim(REALM, GRAVE, "w2", 5, []))
+    (letter,) = grant.jobs
+    await queue.client.run(settle_and_claim(REALM, GRAVE, "w2", 0, [done(letter.id)]))
+    assert await fleet.job_state(GRAVE, letter.id) is None
+    await forget_leases(fleet)
+    assert await fleet.queue(QUEUE).forward() == 1
+    status = await fleet.status(GRAVE)
+    assert (status.waiting, status.completed_total) == (0, 1)
     assert (await fleet.status(QUEUE)).forwarding == 0
 
 

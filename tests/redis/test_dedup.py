@@ -38,6 +38,34 @@ async def test_a_throttled_job_is_one_for_its_time_even_after_it_has_ended(queue
     assert await answer(queue, new("c", dedup=brake)) == ["c"]
 
 
+async def test_a_throttled_job_that_was_done_and_forgotten_is_not_taken_again_under_its_own_id(queue: Queue) -> None:
+    await queue.configure(keep_completed=0)
+    brake = Dedup("mail", "throttle", 3600)
+    assert await answer(queue, new("a", dedup=brake)) == ["a"]
+    await queue.claim(1)
+    await queue.exchange("w1", 0, done("a"))
+    assert await queue.state("a") is None
+    assert await answer(queue, new("a", dedup=brake)) == [None]
+
+
+async def test_keys_of_bulk_calls_do_not_outlive_their_time(queue: Queue) -> None:
+    redis = queue.client._redis
+    await answer(queue, *(new(f"a{n}", dedup=Dedup(f"k{n}", "throttle", 3600)) for n in range(500)))
+    for key in (await redis.hkeys("jf:{test/photos}:dedup"))[:400]:  # the clock, moved for these keys
+        await redis.zadd("jf:{test/photos}:dedup_until", {key: 1})
+    await answer(queue, *(new(f"b{n}", dedup=Dedup(f"l{n}", "throttle", 3600)) for n in range(500)))
+    assert await redis.hlen("jf:{test/photos}:dedup") == await redis.zcard("jf:{test/photos}:dedup_until") == 600
+
+
+async def test_a_key_whose_time_is_over_holds_nothing_back_although_it_is_not_forgotten_yet(queue: Queue) -> None:
+    redis = queue.client._redis
+    await answer(queue, *(new(f"a{n}", dedup=Dedup(f"k{n}", "throttle", 3600)) for n in range(100)))
+    for n in range(100):  # the clock, moved for these keys
+        await redis.zadd("jf:{test/photos}:dedup_until", {f"k{n}": n + 1})
+        await redis.hset("jf:{test/photos}:dedup", f"k{n}", f"a{n} {n + 1}")
+    assert await answer(queue, new("late", dedup=Dedup("k99", "throttle", 3600))) == ["late"]
+
+
 async def test_a_debounced_job_is_replaced_while_it_is_delayed(queue: Queue) -> None:
     latest = Dedup("index", "debounce")
     assert await answer(queue, new("a", dedup=latest, delay=60)) == ["a"]

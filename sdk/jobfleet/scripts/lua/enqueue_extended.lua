@@ -28,17 +28,19 @@ end
 local most_percent = setting.max_memory_percent
 if most_percent > 0 and memory_percent() > most_percent then return {-3, memory_percent(), most_percent} end
 
--- Keys whose time is over are forgotten, a few with every call.
-local over = redis.call('ZRANGEBYSCORE', dedup_until, '-inf', now, 'LIMIT', 0, 20)
+-- Keys whose time is over are forgotten, more with every call than it brings.
+local over = redis.call('ZRANGEBYSCORE', dedup_until, '-inf', now, 'LIMIT', 0, #batch + 20)
 if #over > 0 then
   redis.call('ZREM', dedup_until, unpack(over))
   redis.call('HDEL', dedup, unpack(over))
 end
 
--- The id of the job that stands for this one, or nothing: then this one is the key's from now on.
+-- The id of the job that stands for this one, 0 if it is this one, which has been forgotten meanwhile, or nothing: then this
+-- one is the key's from now on.
 local function stands_in(id, extension)
-  local entry = redis.call('HGET', dedup, extension.k)
-  local other = entry and string.match(entry, '^(%S+) ')
+  local other, ends = string.match(redis.call('HGET', dedup, extension.k) or '', '^(%S+) (%d+)$')
+  if other and tonumber(ends) > 0 and tonumber(ends) <= now then other = nil end
+  if other == id and extension.m == 'throttle' then return 0 end
   if other and other ~= id then
     local record = redis.call('HGET', jobs, other)
     if extension.m == 'debounce' then
@@ -56,7 +58,11 @@ local function stands_in(id, extension)
   end
   local until_ms = extension.t and now + extension.t or 0
   redis.call('HSET', dedup, extension.k, id .. ' ' .. until_ms)
-  if until_ms > 0 then redis.call('ZADD', dedup_until, until_ms, extension.k) end
+  if until_ms > 0 then
+    redis.call('ZADD', dedup_until, until_ms, extension.k)
+  elseif tonumber(ends or 0) > 0 then
+    redis.call('ZREM', dedup_until, extension.k)
+  end
 end
 
 local answer, accepted, waiting, sooner = {}, {}, 0, false
