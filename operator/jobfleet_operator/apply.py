@@ -148,22 +148,26 @@ class Applier:
         log.info("Deployment %s set to %d replicas", key, replicas)
 
     async def _release(self, key: Key, errand: Errand) -> None:
-        """Delete the ReplicaSets of older templates and leave their Pods; in doubt about which is new, none."""
-        seen = await self._kube.get("apps/v1", key, "deployments")
-        newest = (seen["metadata"].get("annotations") or {}).get(names.REVISION_ANNOTATION)
-        if not world.read_deployment(seen).settled or newest is None:
+        """Delete the ReplicaSets of a paused Deployment and leave their Pods, if any of these has an older template.
+
+        All of them: one that is left, old or new, would be the one that the paused Deployment brings to its replicas.
+        Those without Pods go first for the same reason.
+        """
+        body = await self._kube.get("apps/v1", key, "deployments")
+        seen = world.read_deployment(body)
+        if not (seen.paused and seen.settled):
             return
         found, _ = await self._kube.list("apps/v1", key.namespace, "replicasets", resources.selector(key.name))
-        own = [world.read_replica_set(body) for body in found]
-        own = [one for one in own if one.owner_uid == seen["metadata"]["uid"]]
-        if newest not in {one.revision for one in own}:
+        own = [one for one in map(world.read_replica_set, found) if one.owner_uid == seen.identity.uid]
+        own = sorted((one for one in own if not one.deleting), key=lambda one: one.replicas)
+        if all(one.template == world.template_of(body) for one in own if one.replicas):
             return
         for one in own:
-            if one.revision != newest and one.replicas and not one.deleting:
-                with suppress(NotFound):
-                    await self._kube.delete("apps/v1", one.identity, "replicasets", orphan=True)
-                message = f"{one.replicas} workers of the template before finish their jobs and go as new ones come up"
-                await self.tell(actions.Note(errand.kind, errand.subject, "RollingOut", message))
+            with suppress(NotFound):
+                await self._kube.delete("apps/v1", one.identity, "replicasets", orphan=True)
+        count = sum(one.replicas for one in own)
+        message = f"{count} workers of the template before finish their jobs and go as new ones come up"
+        await self.tell(actions.Note(errand.kind, errand.subject, "RollingOut", message))
 
     async def _do_to_pod(
         self, action: actions.SetDeletionCost | actions.Adopt | actions.RemovePod, errand: Errand

@@ -95,7 +95,7 @@ def observation(
     flows = _flows(pool.spec, queues, queue_memories)
     before = size_before(look, pool, memory)
     floor, called = floors.highest(pool.spec.scaling.floors, look.now)
-    leaving = frozenset(pod.name for pod in look.cache.pods_of(pool.key) if pod.released or pod.deleting)
+    leaving = frozenset(pod.name for pod in look.cache.pods_of(pool.key) if pod.deleting)
     served = working(workers_of(look, pool))
     found = [
         limits.broken(look.cache.pods_of(pool.key), served, before, proven=memory.proven),
@@ -150,7 +150,12 @@ def size_before(look: Look, pool: PoolResource, memory: PoolMemory) -> int:
     if memory.goal is not None:
         return memory.goal
     deployment = look.cache.deployments.get(pool.key)
-    return deployment.replicas if deployment is not None else 0
+    if deployment is None:
+        return 0
+    released = sum(1 for pod in look.cache.pods_of(pool.key) if pod.released and pod.live)
+    said = pool.status.get("desiredReplicas") or 0
+    # Within a roll-out the Deployment has only those for which there was room beside the older ones.
+    return max(deployment.replicas, min(said, deployment.replicas + released))
 
 
 def queues_of(pool: PoolResource) -> list[Key]:

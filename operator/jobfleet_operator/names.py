@@ -44,8 +44,8 @@ VICTIM_COST: Final = -1000
 WORKER_CONTAINER: Final = "worker"
 """The container that runs `jobfleet worker`; without one of this name it is the first."""
 
-REVISION_ANNOTATION: Final = "deployment.kubernetes.io/revision"
-"""Kubernetes' own, on a Deployment and on its ReplicaSets: those with its number have its present template."""
+TEMPLATE_LABEL: Final = "pod-template-hash"
+"""Kubernetes' own, on ReplicaSets and their Pods: which template of their Deployment they were made from."""
 
 QUEUE_NAME_LIMIT: Final = 63
 POOL_NAME_LIMIT: Final = 52

@@ -181,7 +181,7 @@ def plan_pool(scene: PoolScene) -> list[Action]:
         pool=scene.pool,
         goal=goal,
         why=scene.memory.why if trouble is None else f"held at {goal}: {trouble[0]}",
-        busy_workers=sum(1 for seen in scene.workers.values() if any(worker.busy for _, worker in seen)),
+        busy=frozenset(name for name, seen in scene.workers.items() if any(worker.busy for _, worker in seen)),
         limit=None if scene.decision is None else scene.decision.limit,
         deployment=scene.deployment,
         pods=scene.pods,
@@ -211,35 +211,46 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
     queues = [QueueAddress(scene.pool.key.namespace, queue) for queue in spec.queues]
     members = drain.members(scene.pods, scene.workers, _told(scene, queues))
     fleet = [member for member in members if not member.pod.released]
-    rolling = _rolling(seen, fleet)
-    if rolling and seen.settled:
+    older = [member for member in members if member.pod.released]
+    plan += [actions.Adopt(member.pod.identity) for member in older if not member.pod.owner]
+    most_surge = rollout.surge(spec.rollout.max_surge, goal)
+    room = rollout.room(goal=goal, most_surge=most_surge, old=len(older), new=len(fleet))
+    rolling = rollout.rolling(seen, fleet)
+    if rolling and seen.settled and seen.paused:
         plan.append(actions.Release(scene.pool.key))
+    if spec.mode == "Auto" and older:
+        replicas = max(replicas, room)
     if scene.decision is not None and scene.load is not None:
         retreat = drain.plan(
             fleet,
             replicas=seen.replicas,
             # What is only recommended takes no worker away, and gives back those that were to go.
-            goal=goal if spec.mode == "Auto" else max(seen.replicas, len(fleet)),
+            goal=room if spec.mode == "Auto" else max(seen.replicas, len(fleet)),
             rolling=rolling,
             unseen=bool(_unseen(scene) - scene.memory.strangers),
         )
         replicas = retreat.replicas if spec.mode == "Auto" else seen.replicas
         succession = rollout.plan(
-            [member for member in members if member.pod.released],
+            older,
             fleet,
             goal=goal if spec.mode == "Auto" else seen.replicas,
             cramped=disruption.cramped(seen, scene.pods),
         )
-        plan += [actions.Adopt(pod.identity) for pod in succession.adopt]
         tell = [*retreat.drain, *succession.drain, *_ending(scene)]
         plan += [actions.Drain(*told) for told in drain.by_queue(tell, queues)]
         plan += [actions.Undrain(*told) for told in drain.by_queue(retreat.undrain + succession.undrain)]
         plan += [actions.RemovePod(pod.identity) for pod in succession.remove]
         plan += [actions.SetDeletionCost(pod.identity.key, names.VICTIM_COST) for pod in retreat.mark]
         plan += [actions.SetDeletionCost(pod.identity.key, None) for pod in retreat.unmark]
+    changed = scene.connection is not None and seen.applied != _mark(scene, spec, scene.connection)
+    pause = rollout.pause(seen, fleet, older, changed=changed)
+    if pause:
+        replicas = seen.replicas
+    elif seen.paused and spec.mode == "Auto":
+        replicas = min(replicas, max(room, seen.existing))
     # Pods that start before the Secret is up to date would start with the old connection.
-    if scene.connection is not None and _drifted(scene, spec, scene.connection, seen):
-        manifest = resources.deployment(scene.pool, spec, replicas, scene.connection)
+    if scene.connection is not None and (changed or pause != seen.paused or _drifted(scene, seen)):
+        manifest = resources.deployment(scene.pool, spec, replicas, scene.connection, paused=pause)
         plan.append(actions.ApplyDeployment(manifest))
     elif replicas != seen.replicas:
         version = seen.identity.resource_version if replicas < seen.replicas else None
@@ -247,11 +258,10 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
     return plan
 
 
-def _drifted(scene: PoolScene, spec: WorkerPoolSpec, connection: str, seen: DeploymentView) -> bool:
+def _drifted(scene: PoolScene, seen: DeploymentView) -> bool:
     """Whether the Deployment is not, or may not be, as the operator left it."""
     return (
-        seen.applied != _mark(scene, spec, connection)
-        or seen.owner_uid != scene.pool.identity.uid
+        seen.owner_uid != scene.pool.identity.uid
         or any(seen.labels.get(key) != value for key, value in resources.pool_labels(scene.pool.key.name).items())
         or scene.memory.generation is None
         or seen.identity.generation > scene.memory.generation
@@ -289,12 +299,6 @@ def _ending(scene: PoolScene) -> list[drain.Member]:
     """Workers to be told whose Pod is ended: one that was coming up may not know."""
     ending = [drain.Member(pod, tuple(scene.workers.get(pod.name, ()))) for pod in scene.pods if pod.deleting]
     return [member for member in ending if member.workers and member.to_be_told]
-
-
-def _rolling(seen: DeploymentView, fleet: Sequence[drain.Member]) -> bool:
-    """Whether the ReplicaSets of two templates have Pods, or the Deployment controller has not caught up."""
-    revisions = {member.pod.revision for member in fleet}
-    return len(revisions) > 1 or (seen.existing > 0 and seen.updated < seen.existing)
 
 
 def _taken(scene: PoolScene) -> bool:

@@ -136,7 +136,8 @@ class PoolFacts:
     pool: PoolResource
     goal: int
     why: str
-    busy_workers: int
+    busy: frozenset[str]
+    """Names of workers that hold jobs."""
     limit: Limit | None
     """What allows fewer workers than are needed."""
     deployment: DeploymentView | None
@@ -153,12 +154,13 @@ def pool_status(facts: PoolFacts, now: datetime) -> WorkerPoolStatus:
     """The status of a WorkerPool."""
     pool, seen = facts.pool, facts.deployment
     generation = pool.identity.generation
+    released = [pod for pod in facts.pods if pod.released and pod.live]
     return WorkerPoolStatus(
         observed_generation=generation,
         desired_replicas=facts.goal,
-        replicas=seen.existing if seen else 0,
-        ready_replicas=seen.ready if seen else 0,
-        busy_workers=facts.busy_workers,
+        replicas=(seen.existing if seen else 0) + len(released),
+        ready_replicas=(seen.ready if seen else 0) + sum(1 for pod in released if pod.ready),
+        busy_workers=len(facts.busy),
         start_seconds=facts.start_seconds,
         reason=facts.why,
         selector=resources.selector(pool.key.name),
@@ -172,7 +174,7 @@ def pool_status(facts: PoolFacts, now: datetime) -> WorkerPoolStatus:
 
 
 def pool_findings(facts: PoolFacts) -> list[Finding]:
-    """The conditions of a pool: can it be scaled, are its workers well, does its maximum limit it."""
+    """The conditions of a pool: can it be scaled, are its workers well, are they new, does its maximum limit it."""
     ready = Finding(status.READY, "True", "Scaling", "the pool follows the backlog of its queues")
     if facts.pool.spec is not None and facts.pool.spec.mode == "Recommend":
         ready = Finding(status.READY, "True", "Recommending", "spec.mode is Recommend: the size is told and not set")
@@ -186,7 +188,22 @@ def pool_findings(facts: PoolFacts) -> list[Finding]:
             else f"more workers are needed than there may be: {facts.limit.words}"
         )
         limited = Finding(status.SCALING_LIMITED, "True", facts.limit.reason, why)
-    return [ready, _workers_finding(facts), limited]
+    return [ready, _workers_finding(facts), _rollout_finding(facts), limited]
+
+
+def _rollout_finding(facts: PoolFacts) -> Finding:
+    """How far a roll-out has come. A Pod that its Deployment counts as one of an older template is not looked at."""
+    seen, released = facts.deployment, [pod for pod in facts.pods if pod.released and pod.live]
+    existing, updated = (seen.existing, seen.updated) if seen is not None and seen.settled else (0, 0)
+    if not released and updated == existing:
+        return Finding(status.ROLLED_OUT, "True", "UpToDate", "every worker is on the newest template")
+    said = f"{updated} of {existing + len(released)} workers are on the new template"
+    busy = sum(1 for pod in released if pod.name in facts.busy)
+    if released and busy == len(released):
+        return Finding(
+            status.ROLLED_OUT, "False", "WaitingForBusyWorkers", f"{said}, waiting for {busy} that finish their jobs"
+        )
+    return Finding(status.ROLLED_OUT, "False", "RollingOut", f"{said}, the others give way one by one")
 
 
 def _workers_finding(facts: PoolFacts) -> Finding:

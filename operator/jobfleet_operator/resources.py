@@ -95,8 +95,13 @@ def _owned(pool: PoolResource) -> Manifest:
     }
 
 
-def deployment(pool: PoolResource, spec: WorkerPoolSpec, replicas: int, connected: str) -> Manifest:
-    """The Deployment of a pool, marked with its own fingerprint; `connected` is its `connection`."""
+def deployment(
+    pool: PoolResource, spec: WorkerPoolSpec, replicas: int, connected: str, *, paused: bool = False
+) -> Manifest:
+    """The Deployment of a pool, marked with its own fingerprint; `connected` is its `connection`.
+
+    While it is `paused`, Kubernetes makes and ends no Pods for a changed template.
+    """
     manifest: Manifest = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -110,7 +115,7 @@ def deployment(pool: PoolResource, spec: WorkerPoolSpec, replicas: int, connecte
         },
     }
     manifest["metadata"]["annotations"] = {names.APPLIED_ANNOTATION: fingerprint(manifest)}
-    manifest["spec"]["replicas"] = replicas
+    manifest["spec"] |= {"replicas": replicas, "paused": paused}
     return manifest
 
 

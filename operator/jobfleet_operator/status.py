@@ -15,6 +15,7 @@ from jobfleet_operator.world import Manifest
 READY = "Ready"
 WORKERS_HEALTHY = "WorkersHealthy"
 SCALING_LIMITED = "ScalingLimited"
+ROLLED_OUT = "RolledOut"
 DEAD_LETTER_READY = "DeadLetterReady"
 
 MESSAGE_LIMIT = 1024

@@ -97,6 +97,8 @@ class DeploymentView:
     """Pods of the newest template."""
     settled: bool
     """Whether its status is about its present generation."""
+    paused: bool
+    """Whether its controller makes and ends no Pods for a changed template."""
     problem: str
     """Why Pods cannot be made (quota, admission), as its controller says; "" when they can."""
 
@@ -107,8 +109,8 @@ class ReplicaSetView:
 
     identity: Identity
     owner_uid: str
-    revision: str
-    """Number of its template; the Deployment carries the newest."""
+    template: Manifest
+    """As its Deployment's was when it was made."""
     replicas: int
     deleting: bool
 
@@ -215,6 +217,7 @@ def read_deployment(body: Manifest) -> DeploymentView:
         ready=status.get("readyReplicas", 0),
         updated=status.get("updatedReplicas", 0),
         settled=status.get("observedGeneration", 0) >= meta.get("generation", 0),
+        paused=spec.get("paused", False),
         problem=failures[0] if failures else "",
     )
 
@@ -225,10 +228,18 @@ def read_replica_set(body: Manifest) -> ReplicaSetView:
     return ReplicaSetView(
         identity=read_identity(body),
         owner_uid=controller_of(body).get("uid", ""),
-        revision=(meta.get("annotations") or {}).get(names.REVISION_ANNOTATION, ""),
+        template=template_of(body),
         replicas=(body.get("spec") or {}).get("replicas", 0),
         deleting=bool(meta.get("deletionTimestamp")),
     )
+
+
+def template_of(body: Manifest) -> Manifest:
+    """The Pod template of a Deployment or ReplicaSet, without the label by which the latter tells its Pods."""
+    template: Manifest = body["spec"]["template"]
+    meta = template.get("metadata") or {}
+    labels = {key: value for key, value in (meta.get("labels") or {}).items() if key != names.TEMPLATE_LABEL}
+    return template | {"metadata": meta | {"labels": labels}}
 
 
 def controller_of(body: Manifest) -> Manifest:
@@ -249,7 +260,7 @@ def read_pod(body: Manifest) -> PodView:
         ready=conditions.get("Ready", {}).get("status") == "True",
         assigned=bool(spec.get("nodeName")),
         deleting=bool(meta.get("deletionTimestamp")),
-        revision=labels.get("pod-template-hash", ""),
+        revision=labels.get(names.TEMPLATE_LABEL, ""),
         owner=controller_of(body).get("kind", ""),
         deletion_cost=int(cost) if cost and cost.lstrip("-").isdigit() else None,
         trouble=_trouble(status, conditions),

@@ -189,7 +189,11 @@ class Node:
         """Play until the node is `leaving`. `busy` says whether the worker of a Pod holds a job at this moment."""
         while not self.leaving:
             for pod in await asyncio.to_thread(self.shop.items, "pods"):
-                await self._care_for(pod, busy)
+                try:
+                    await self._care_for(pod, busy)
+                except AssertionError as error:
+                    if f'pods "{pod["metadata"]["name"]}" not found' not in str(error):  # it went meanwhile
+                        raise
             await asyncio.sleep(0.1)
 
     async def _care_for(self, pod: dict[str, Any], busy: Callable[[str], Awaitable[bool]] | None) -> None:

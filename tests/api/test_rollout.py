@@ -26,14 +26,15 @@ async def test_old_workers_finish_their_jobs_however_long_while_new_ones_take_ov
     shop: Shop, operators: Operators, node: Node, redis_url: str, inspector: Inspector
 ) -> None:
     operators()
-    shop.apply(queue_manifest(), versioned("1", minReplicas=3, maxReplicas=3))
+    size = {"minReplicas": 3, "maxReplicas": 3, "rollout": {"maxSurge": "100%"}}
+    shop.apply(queue_manifest(), versioned("1", **size))
     await until("three workers are there", lambda: len(node.workers) == 3)
     await enqueue(shop, redis_url, 2, seconds=12.0)
     async for snapshot in snapshots(inspector, shop, 30.0):
         if snapshot.active == 2:
             break
     before = set(node.workers)
-    shop.apply(versioned("2", minReplicas=3, maxReplicas=3))
+    shop.apply(versioned("2", **size))
     await until("three new ones are there", lambda: len(old_and_new(shop, before)[1]) == 3)
     await until("the idle old one goes", lambda: len(old_and_new(shop, before)[0]) == 2)
     owners = {
@@ -61,6 +62,46 @@ async def test_old_workers_finish_their_jobs_however_long_while_new_ones_take_ov
     ]
 
 
+async def test_there_are_never_more_workers_than_the_surge_allows_and_each_that_is_done_makes_room(
+    shop: Shop, operators: Operators, node: Node, redis_url: str, inspector: Inspector
+) -> None:
+    operators()
+    shop.apply(queue_manifest(), versioned("1", minReplicas=4, maxReplicas=4))
+    await until("four workers are there", lambda: len(node.workers) == 4)
+    await enqueue(shop, redis_url, 3, seconds=10.0)
+    async for snapshot in snapshots(inspector, shop, 30.0):
+        if snapshot.active == 3:
+            break
+    before, most = set(node.workers), 0
+
+    def look() -> tuple[set[str], set[str]]:
+        nonlocal most
+        there = old_and_new(shop, before)
+        most = max(most, sum(map(len, there)))
+        return there
+
+    shop.apply(versioned("2", minReplicas=4, maxReplicas=4))
+    await until("the idle old one and the surge make two new ones", lambda: tuple(map(len, look())) == (3, 2))
+    await until(
+        "the condition says so",
+        lambda: (
+            shop.condition("workerpool", "photos", "RolledOut").get("message")
+            == "2 of 5 workers are on the new template, waiting for 3 that finish their jobs"
+        ),
+    )
+    shop.apply(versioned("3", minReplicas=4, maxReplicas=4))
+    await until("it is rolled out", lambda: not look()[0] and len(look()[1]) == 4, 60.0)
+    await until("and says so", lambda: shop.condition("workerpool", "photos", "RolledOut").get("status") == "True")
+    versions = {pod["metadata"]["annotations"]["example.com/version"] for pod in shop.items("pods")}
+    assert versions == {"3"}
+    assert most == 5
+    async for snapshot in snapshots(inspector, shop, 10.0):
+        if snapshot.completed_total == 3:
+            break
+    assert (snapshot.failed_total, snapshot.reclaimed_total) == (0, 0)
+    assert node.interrupted == []
+
+
 async def test_a_template_whose_pods_never_start_takes_no_worker_away(
     shop: Shop, operators: Operators, node: Node, redis_url: str, inspector: Inspector
 ) -> None:
@@ -70,7 +111,7 @@ async def test_a_template_whose_pods_never_start_takes_no_worker_away(
     before = set(node.workers)
     node.broken = True
     shop.apply(versioned("2", minReplicas=2, maxReplicas=2))
-    await until("new Pods are there", lambda: len(old_and_new(shop, before)[1]) == 2)
+    await until("a new Pod is there", lambda: len(old_and_new(shop, before)[1]) == 1)
     await enqueue(shop, redis_url, 4, seconds=0.5)
     async for snapshot in snapshots(inspector, shop, 30.0):
         if snapshot.completed_total == 4:

@@ -17,7 +17,11 @@ def test_old_workers_finish_jobs_that_take_longer_than_their_drain_time(arena: A
     env = containers()["spec"]["containers"][0]["env"]
     arena.change_pool(template=containers(env=[*env, VERSION]))
 
-    eventually(lambda: len(arena.pod_names() - old) == 2, "two new workers stand beside the old ones")
+    eventually(lambda: len(arena.pod_names() - old) == 1, "a new worker stands beside the old ones")
+    eventually(
+        lambda: "waiting for 2 that finish their jobs" in arena.condition("RolledOut").get("message", ""),
+        "the condition says what it waits for",
+    )
     (quick,) = arena.hold(0.1)
     (job,) = arena.until_completed(quick, seconds=20)
     assert job.result not in old

@@ -1,12 +1,44 @@
 """`WorkerPool`: what a user may write about a fleet, and what the operator reports and decides of it."""
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema, field_validator
 
 from jobfleet_operator.models.parts import CONDITIONS, NAME_PATTERN, Condition, ObjectName, Part, remark, rule
 from jobfleet_operator.models.pod_template import PodTemplate
 from jobfleet_operator.models.scaling_policy import Scaling
+
+SURGE_PATTERN = "^([1-9][0-9]?|100)%$"
+
+
+class Rollout(Part):
+    """How workers with a changed template take over from those before."""
+
+    max_surge: Annotated[int | str, WithJsonSchema({"x-kubernetes-int-or-string": True})] = Field(
+        default="25%",
+        description="So many workers beyond the wanted size there may be while old ones finish their jobs: a number, "
+        "or a percentage of that size, rounded up. When it is used up and all old workers are busy, the roll-out "
+        "waits; each that has finished makes room for a new one. 100% makes a whole new fleet at once. It does not "
+        "hold in mode Recommend.",
+        json_schema_extra=remark(
+            rules=[
+                rule(
+                    f"type(self) == int ? self >= 1 && self <= 10000 : self.matches('{SURGE_PATTERN}')",
+                    "spec.rollout.maxSurge must be a number from 1 to 10000 or a percentage from 1% to 100%: without "
+                    "one worker more, a roll-out would wait for ever while all old workers are busy",
+                )
+            ]
+        ),
+    )
+
+    @field_validator("max_surge")
+    @classmethod
+    def _possible(cls, given: int | str) -> int | str:
+        if given < 1 if isinstance(given, int) else not re.match(SURGE_PATTERN, given):
+            msg = "it must be a number of workers, at least 1, or a percentage from 1% to 100%"
+            raise ValueError(msg)
+        return given
 
 
 class WorkerPoolSpec(Part):
@@ -94,6 +126,9 @@ class WorkerPoolSpec(Part):
         "drained; a PodDisruptionBudget holds it. It lets everything go while workers cannot start, so that no node "
         "drain waits for ever. 100: no PodDisruptionBudget, for instance because you have one of your own.",
         json_schema_extra=remark(remedy="a share in percent; 100 is without a PodDisruptionBudget"),
+    )
+    rollout: Rollout = Field(
+        default_factory=Rollout, description="How workers with a changed template take over from those before."
     )
     mode: Literal["Auto", "Recommend"] = Field(
         default="Auto",

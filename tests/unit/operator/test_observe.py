@@ -13,7 +13,7 @@ from jobfleet_operator.cache import Cache, Kind
 from jobfleet_operator.memory import PoolMemory, QueueMemory
 from jobfleet_operator.reconcile import PoolScene
 from jobfleet_operator.world import Key
-from unit.operator.people import PHOTOS, meta, pod_body, snapshot
+from unit.operator.people import PHOTOS, meta, pod_body, snapshot, worker
 
 PLACE = Key("shop", "photos")
 TEMPLATE = {"spec": {"containers": [{"name": "main", "image": "a"}]}}
@@ -74,6 +74,29 @@ def test_a_pool_that_has_served_is_known_to_work() -> None:
     cache.feed(Kind.PODS, pod_body("photos-1"))
     observe.note_pods(look, cache.pools[PLACE], memory)
     assert memory.proven
+
+
+def test_within_a_roll_out_a_restarted_operator_takes_over_the_wanted_size() -> None:
+    """The Deployment has only those workers for which there was room beside the older ones, which hold jobs."""
+    cache = Cache(lambda *_: None)
+    body = {"metadata": meta("photos"), "spec": {"queues": ["photos"], "template": TEMPLATE}}
+    cache.feed(Kind.POOLS, body | {"status": {"desiredReplicas": 4}})
+    cache.feed(Kind.QUEUES, {"metadata": meta("photos", uid="q"), "spec": {}})
+    spec = {"replicas": 1, "template": TEMPLATE}
+    cache.feed(Kind.DEPLOYMENTS, {"metadata": meta("photos"), "spec": spec})
+    old = [pod_body(f"o{i}") for i in range(4)]
+    for one in old:
+        one["metadata"]["ownerReferences"] = [{"kind": "WorkerPool", "controller": True, "uid": "uid-photos"}]
+        cache.feed(Kind.PODS, one)
+    workers = [worker(f"o{i}", busy=1) for i in range(4)]
+    look = observe.Look(
+        cache=cache, urls={PLACE: URL}, problems={}, snapshots={PHOTOS: snapshot(*workers, active=4)}, outages={},
+        seconds=100.0, now=datetime(2026, 3, 2, 12, tzinfo=UTC), term=0,
+    )  # fmt: skip
+    scene = observe.pool_scene(look, cache.pools[PLACE], PoolMemory(), {PLACE: QueueMemory("q", secret_url=URL)})
+    assert scene.goal_before == 4
+    assert scene.load is not None
+    assert (scene.load.backlog, scene.load.busy_slots) == (4, 4)
 
 
 def test_a_floor_of_the_calendar_is_part_of_the_decision_and_of_its_record() -> None:

@@ -317,14 +317,88 @@ def test_without_a_budget_an_earlier_one_is_taken_away() -> None:
 
 def test_a_roll_out_releases_the_old_pods_once_the_deployment_controller_has_caught_up() -> None:
     two = [pod("p0"), replace(pod("p1"), revision="r2")]
-    rolling = scene(size=2, pods=two)
-    assert actions.Release(pool().key) in plan_pool(rolling)
-    early = replace(rolling, deployment=replace(deployment(2), settled=False))
-    assert actions.Release(pool().key) not in plan_pool(early)
+    rolling = scene(size=2, pods=two, deployment=replace(deployment(2), paused=True))
+    assert kinds(plan_pool(rolling)) == ["Release"]
+    early = replace(rolling, deployment=replace(deployment(2), paused=True, settled=False))
+    assert kinds(plan_pool(early)) == []
     assert kinds(plan_pool(replace(rolling, load=None))) == ["Release"], "also while Redis cannot be read"
+    running = plan_pool(replace(rolling, deployment=deployment(2)))
+    assert kinds(running) == ["ApplyDeployment"], "somebody else began it: it is held first"
+    assert spec_of(running) == (2, True)
     released = [replace(pod("p0"), owner="WorkerPool"), replace(pod("p1"), revision="r2")]
     after = scene(size=1, pods=released, workers={name: [(PHOTOS, worker(name))] for name in ("p0", "p1")})
     assert kinds(plan_pool(after)) == ["Drain"], "the old one goes as the new one is up; the replicas stay"
+
+
+def spec_of(plan: list[actions.Action]) -> tuple[int, bool]:
+    """Replicas and pause of the Deployment that is applied."""
+    (applied,) = (action.manifest["spec"] for action in plan if isinstance(action, actions.ApplyDeployment))
+    return applied["replicas"], applied["paused"]
+
+
+def test_a_changed_template_is_applied_with_a_pause_and_all_replicas() -> None:
+    changed = replace(deployment(4), applied="x")
+    assert spec_of(plan_pool(scene(size=2, before=4, deployment=changed))) == (4, True)
+    assert spec_of(plan_pool(scene(size=2, deployment=replace(deployment(0), applied="x"), pods=[]))) == (2, False)
+
+
+def test_a_paused_deployment_goes_on_with_the_room_beside_its_old_pods_when_they_have_another_owner() -> None:
+    alone = replace(deployment(4), paused=True, existing=0, updated=0, ready=0)
+    orphans = [replace(pod(f"p{i}"), owner="") for i in range(4)]
+    early = plan_pool(scene(size=4, deployment=alone, pods=orphans))
+    assert kinds(early) == ["Adopt"] * 4
+    adopted = [replace(one, owner="WorkerPool") for one in orphans]
+    assert spec_of(plan_pool(scene(size=4, deployment=alone, pods=adopted))) == (1, False)
+    assert spec_of(plan_pool(scene(size=4, deployment=alone, pods=adopted, load=None))) == (1, False), "Redis or not"
+    generous = pool(rollout={"maxSurge": "100%"})
+    assert generous.spec is not None
+    applied = resources.mark(generous, generous.spec, CONNECTION)
+    wide = replace(alone, applied=applied)
+    assert spec_of(plan_pool(scene(size=4, pool=generous, deployment=wide, pods=adopted))) == (4, False)
+    unseen = scene(size=4, deployment=alone, pods=[pod(f"p{i}") for i in range(4)])
+    assert kinds(plan_pool(unseen)) == [], "the Pods' new owner has not been seen yet"
+
+
+def test_a_pause_without_a_roll_out_ends_with_the_same_replicas() -> None:
+    still = replace(deployment(3), paused=True)
+    assert spec_of(plan_pool(scene(size=3, deployment=still))) == (3, False)
+    busy = {f"p{i}": [(PHOTOS, worker(f"p{i}", busy=1))] for i in range(3)}
+    shrinking = scene(size=1, before=3, deployment=still, pods=[pod(f"p{i}") for i in range(3)], workers=busy)
+    assert spec_of(plan_pool(shrinking)) == (3, False), "and interrupts nobody"
+
+
+def test_replicas_follow_the_room_as_old_workers_go() -> None:
+    olds = [replace(pod(f"o{i}"), owner="WorkerPool") for i in range(3)]
+    news = [replace(pod(f"n{i}"), revision="r2") for i in range(2)]
+    workers = {one.name: [(PHOTOS, worker(one.name, busy=1))] for one in [*olds, *news]}
+    full = scene(size=4, deployment=deployment(2), pods=[*olds, *news], workers=workers)
+    assert "SetReplicas" not in kinds(plan_pool(full))
+    one_went = replace(full, pods=[*olds[1:], *news])
+    assert actions.SetReplicas(pool().key, 3, None) in plan_pool(one_went)
+    assert actions.SetReplicas(pool().key, 3, None) in plan_pool(replace(one_went, load=None)), "Redis or not"
+    theirs = pool(mode="Recommend")
+    assert theirs.spec is not None
+    seen = replace(deployment(2), applied=resources.mark(theirs, theirs.spec, CONNECTION))
+    recommended = replace(one_went, pool=theirs, deployment=seen)
+    assert "SetReplicas" not in kinds(plan_pool(recommended))
+
+
+def test_the_condition_tells_how_far_a_roll_out_has_come() -> None:
+    def told(seen: PoolScene) -> tuple[str, str]:
+        (patch,) = (action for action in plan_pool(seen) if isinstance(action, actions.PatchStatus))
+        assert (patch.status["replicas"], patch.status["readyReplicas"]) == (len(seen.pods), len(seen.pods))
+        (found,) = (one for one in patch.status["conditions"] if one["type"] == "RolledOut")
+        return found["reason"], found["message"]
+
+    assert told(scene(size=2))[0] == "UpToDate"
+    pods = [replace(pod(f"o{i}"), owner="WorkerPool") for i in range(2)] + [replace(pod("n"), revision="r2")]
+    busy = {one.name: [(PHOTOS, worker(one.name, busy=1))] for one in pods}
+    rolling = scene(size=2, deployment=deployment(1), pods=pods, workers=busy)
+    assert told(rolling) == (
+        "WaitingForBusyWorkers",
+        "1 of 3 workers are on the new template, waiting for 2 that finish their jobs",
+    )
+    assert told(replace(rolling, workers=busy | {"o0": [(PHOTOS, worker("o0"))]}))[0] == "RollingOut"
 
 
 def test_jobs_of_pods_on_their_way_out_need_no_new_workers() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobfleet_operator.drain import Member
-from jobfleet_operator.rollout import plan
+from jobfleet_operator.rollout import plan, room, surge
 from unit.operator.people import member
 
 
@@ -50,9 +50,9 @@ def test_without_room_for_a_new_worker_one_old_one_makes_some() -> None:
     assert told(next_steps.drain) == {"a"}
 
 
-def test_a_pod_that_nobody_owns_is_made_the_pools() -> None:
-    next_steps = plan([old("a", owner="", busy=1), old("b", busy=1)], [], goal=2)
-    assert [pod.name for pod in next_steps.adopt] == ["a"]
+def test_an_idle_old_worker_goes_before_a_busy_one_that_was_told_to() -> None:
+    next_steps = plan([old("a", busy=1, draining=True), old("b")], [member("n1")], goal=2)
+    assert (told(next_steps.drain), told(next_steps.undrain)) == ({"b"}, {"a"})
 
 
 traits = st.tuples(st.integers(0, 3), st.booleans(), st.booleans())
@@ -73,3 +73,44 @@ def test_none_is_interrupted_and_as_many_work_as_are_needed_and_there(
     up = sum(1 for one in news if one.pod.ready and not one.draining)
     going = told(next_steps.drain) | {one.pod.name for one in olds if one.draining} - told(next_steps.undrain)
     assert len(olds) - len(going) + up >= min(goal, len(olds) + up)
+
+
+limits = st.one_of(st.integers(1, 20), st.integers(1, 100).map("{}%".format))
+sizes = st.integers(0, 50)
+
+
+@given(limits, sizes, sizes, sizes)
+def test_no_worker_is_made_beyond_the_surge_and_none_that_is_needed_is_taken_away(
+    limit: int | str, goal: int, before: int, new: int
+) -> None:
+    most = surge(limit, goal)
+    may = room(goal=goal, most_surge=most, old=before, new=new)
+    assert may <= max(new, goal + most - before), "what is made fits"
+    assert min(goal, new) <= may <= goal, "a roll-out takes none of the new ones away"
+
+
+@given(limits, st.lists(st.integers(0, 3), min_size=1, max_size=12), st.integers(0, 12))
+def test_a_roll_out_ends_when_jobs_do_and_always_has_someone_to_take_the_next_job(
+    limit: int | str, jobs: list[int], goal: int
+) -> None:
+    """Plays it: each turn new Pods come up, and the old workers finish one job each; those not told take another."""
+    most, new = surge(limit, goal), 0
+    fleet = {f"o{i}": (left, False) for i, left in enumerate(jobs)}
+    for turn in range(sum(jobs) + 3 * len(jobs) + 3 * goal + 3):
+        made = room(goal=goal, most_surge=most, old=len(fleet), new=new)
+        assert made == new or made + len(fleet) <= goal + most
+        assert made > new or new >= goal or new + len(fleet) >= goal + most, "a turn without a new one has a reason"
+        new = made
+        olds = [old(name, busy=int(left > 0), draining=draining) for name, (left, draining) in fleet.items()]
+        steps = plan(olds, [member(f"n{i}") for i in range(new)], goal=goal)
+        gone = {pod.name for pod in steps.remove}
+        assert all(fleet[name] == (0, True) for name in gone), "no job is interrupted"
+        going = {one.pod.name for one in olds if one.draining} - told(steps.undrain) | told(steps.drain)
+        assert len(olds) - len(going) + new >= min(goal, len(olds) + new)
+        fleet = {
+            name: (max(0, left - 1) if left or name in going else turn % 2, name in going)
+            for name, (left, _) in fleet.items()
+            if name not in gone
+        }
+    assert not fleet, "the last old worker has gone"
+    assert new == goal

@@ -138,7 +138,15 @@ def test_the_age_of_the_oldest_job_is_right_when_the_clock_of_redis_is_not(behin
 
 def pool_condition(limit: Limit | None) -> tuple[str, str, str]:
     facts = report.PoolFacts(
-        pool=pool(), goal=3, why="", busy_workers=0, limit=limit, deployment=None, pods=[], trouble=None, decision=None
+        pool=pool(),
+        goal=3,
+        why="",
+        busy=frozenset(),
+        limit=limit,
+        deployment=None,
+        pods=[],
+        trouble=None,
+        decision=None,
     )
     (found,) = [one for one in report.pool_findings(facts) if one.type == status.SCALING_LIMITED]
     return found.status, found.reason, found.message
