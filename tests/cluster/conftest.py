@@ -26,12 +26,12 @@ from .arena import Arena  # noqa: E402
 from .forward import forwarded  # noqa: E402
 from .product import RESTRICTED, Product  # noqa: E402
 
-LAST = "test_uninstall.py"
-"""Takes the product away."""
+LAST = ("test_uninstall.py", "test_namespaced_install.py")
+"""The first takes the product away; the second installs others, which would quarrel with it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name == LAST)
+    items.sort(key=lambda item: LAST.index(item.path.name) + 1 if item.path.name in LAST else 0)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -47,16 +47,20 @@ FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
-def installed(kind_cluster: KindCluster) -> Product:
-    """The chart, installed with images that were built from this source."""
+def installable(kind_cluster: KindCluster) -> Product:
+    """The product, to be installed with images that were built from this source."""
     kind_cluster.load_built(images.PRODUCT)
     kind_cluster.load_built(images.EXAMPLE, "examples/photos", {"BASE": images.PRODUCT})
     kind_cluster.load_redis()
-    kubectl = Kubectl(toolchain.program("kubectl"), kind_cluster.kubeconfig, "default")
-    product = Product(toolchain.program("helm"), kubectl)
-    product.prepare()
-    product.install()
-    return product
+    return Product(toolchain.program("helm"), Kubectl(toolchain.program("kubectl"), kind_cluster.kubeconfig, "default"))
+
+
+@pytest.fixture(scope="session")
+def installed(installable: Product) -> Product:
+    """The chart, installed."""
+    installable.prepare()
+    installable.install()
+    return installable
 
 
 @pytest.fixture

@@ -29,8 +29,9 @@ class Product:
         self.system.try_run("create", "namespace", chart.NAMESPACE)
         self.system.run("label", "--overwrite", "namespace", chart.NAMESPACE, RESTRICTED)
 
-    def install(self) -> None:
-        chart.install(self.helm, self.kubectl, replicas=OPERATORS)
+    def install(self, **values: str) -> None:
+        """Install or upgrade, with these values of the chart beside what every test needs."""
+        chart.install(self.helm, self.kubectl, replicas=OPERATORS, **values)
 
     def uninstall(self) -> None:
         chart.uninstall(self.helm, self.kubectl)

@@ -17,12 +17,12 @@ NAMESPACE = "jobfleet-system"
 WAIT_SECONDS = 180
 
 
-def install(helm: Path, kubectl: Kubectl, *, replicas: int = 1, redis_image: str | None = REDIS) -> None:
+def install(helm: Path, kubectl: Kubectl, *, replicas: int = 1, redis_image: str | None = REDIS, **more: str) -> None:
     """Install or upgrade the release and wait until it is ready; DemoError with helm's complaint otherwise.
 
-    `redis_image` None leaves the chart's own choice of a Redis image.
+    `redis_image` None leaves the chart's own choice of a Redis image; `more` are further values of the chart.
     """
-    values = {**_image("image", PRODUCT), "operator.replicas": str(replicas)}
+    values = {**_image("image", PRODUCT), "operator.replicas": str(replicas), **more}
     if redis_image:
         values |= _image("redis.embedded.image", redis_image)
     settings = [f"--set={name}={value}" for name, value in values.items()]
@@ -43,7 +43,7 @@ def install(helm: Path, kubectl: Kubectl, *, replicas: int = 1, redis_image: str
 
 def uninstall(helm: Path, kubectl: Kubectl) -> None:
     """Remove the release; the resource definitions stay."""
-    _helm(helm, kubectl, "uninstall", RELEASE, "--wait", f"--timeout={WAIT_SECONDS}s")
+    _helm(helm, kubectl, "uninstall", RELEASE, "--wait", f"--timeout={WAIT_SECONDS}s", "--ignore-not-found")
 
 
 def redis_password(kubectl: Kubectl) -> str:

@@ -19,6 +19,8 @@ class Kubectl:
     path: Path
     kubeconfig: Path
     namespace: str
+    user: str = ""
+    """Whom to act as; the administrator of the kubeconfig by default."""
 
     def within(self, namespace: str) -> Kubectl:
         """The same cluster, another namespace."""
@@ -26,7 +28,8 @@ class Kubectl:
 
     def command(self, *words: str) -> list[str]:
         """The words of a call, for those who run it themselves."""
-        return [str(self.path), f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}", *words]
+        place = [f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}"]
+        return [str(self.path), *place, *([f"--as={self.user}"] if self.user else []), *words]
 
     def run(self, *words: str, stdin: str | None = None, seconds: float = 120) -> str:
         """Return what the call prints; raises DemoError with what kubectl complained of."""

@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 
 from fixtures.chart import Chart, Manifest, Rendering
+from jobfleet_operator import names
 from jobfleet_operator.settings import Settings
 
 EXTERNAL = {
@@ -109,6 +110,12 @@ def test_named_namespaces_get_a_role_each_and_the_cluster_gets_none(chart: Chart
     assert served == [each["metadata"]["namespace"] for each in bound] == ["shop", "lab"]
     assert {each["subjects"][0]["namespace"] for each in bound} == {"jobfleet-system"}
     assert operator_environment(rendering)["JOBFLEET_NAMESPACES"]["value"] == "shop,lab"
+
+
+def test_the_lease_goes_with_the_release_and_is_the_operators_to_fill_in(chart: Chart) -> None:
+    lease = chart.render().one("Lease", names.LEASE)
+    assert lease["metadata"]["namespace"] == "jobfleet-system"
+    assert "spec" not in lease
 
 
 def test_all_namespaces_are_an_empty_list_to_the_operator(chart: Chart) -> None:
