@@ -15,7 +15,7 @@ from jobfleet_operator.world import Key, QueueResource
 REFRESH_SECONDS = 60.0
 """A Secret is read again after this long."""
 RETRY_SECONDS = 5.0
-"""The same after it could not be read."""
+"""The same after it could not be read, or names a Redis that does not answer."""
 
 
 class Place(NamedTuple):
@@ -64,6 +64,13 @@ class RedisUrls:
         if self._clock() >= known.until and known.reading is None:
             known.reading = asyncio.create_task(self._refresh(place, known), name=f"secret {place.secret}")
         return known.url, known.problem
+
+    def doubt(self, url: str) -> None:
+        """Redis does not answer by this URL: the Secrets that hold it are read again soon."""
+        soon = self._clock() + RETRY_SECONDS
+        for known in self._known.values():
+            if known.url == url:
+                known.until = min(known.until, soon)
 
     async def close(self) -> None:
         """Give up what is being read."""

@@ -269,12 +269,16 @@ class Loop:
         snapshots: dict[QueueAddress, QueueSnapshot] = {}
         for part in read:
             snapshots |= part
+        outages = {url: self._redises.outage(url) for url in by_url}
+        for url, outage in outages.items():
+            if outage:
+                self._urls.doubt(url)
         return observe.Look(
             cache=self._cache,
             urls=urls,
             problems=problems,
             snapshots=snapshots,
-            outages={url: self._redises.outage(url) for url in by_url},
+            outages=outages,
             seconds=time.monotonic(),
             now=datetime.now(UTC),
             term=self._leader.term,

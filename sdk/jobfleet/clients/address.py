@@ -8,13 +8,13 @@ from jobfleet.errors import ConfigurationError
 
 
 def public_url(url: str) -> str:
-    """A Redis URL without its credentials, fit for a log.
+    """A Redis URL without its credentials and options (a password or a whole CA may be among these), fit for a log.
 
-    >>> public_url("redis://user:secret@redis:6379/0")
-    'redis://redis:6379/0'
+    >>> public_url("rediss://user:secret@redis:6379/0?ssl_ca_data=-----BEGIN")
+    'rediss://redis:6379/0'
     """
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def check_url(url: str) -> str:
