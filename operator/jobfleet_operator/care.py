@@ -90,6 +90,6 @@ class Care:
         if url is None:
             msg = "its Redis is not known yet"
             raise InspectionError(msg)
-        jobs = await self._redises.at(url).purge(observe.address(queue.key))
+        jobs = await self._redises.at(url).purge(observe.address(queue.key), f"{queue.cause}: it is deleted")
         message = f"deletionPolicy is Purge: {jobs} jobs were deleted with the JobQueue"
         await self._applier.tell(Note(JOB_QUEUE, queue.identity, "Purged", message))
