@@ -136,7 +136,7 @@ async def test_retries_and_discards_are_one_entry_a_call_with_the_first_few_ids(
     assert await here.discard("nobody", "j8") == 1
     assert await rows(fleet) == [
         (ANN, "retry", 1, "j0", ""),
-        (ANN, "retry", 7, "j1 j2 j3 j4 j5 ...", ""),
+        (ANN, "retry", 7, "j1 j2 j3 ...", ""),
         (ANN, "discard", 1, "j8", ""),
     ]
 

@@ -3,7 +3,7 @@
 --
 -- `by` is what Author.packed in audit.py makes: who, why, and further words about what, a line each; then '+' where this call
 -- goes on with what the same author's last one began: that is one act, and its entry is written anew with the sum.
-local NAMED, WHAT_BYTES = 5, 1024
+local NAMED, WHAT_BYTES = 3, 1024
 
 -- The first few of some names.
 local function some(names)
