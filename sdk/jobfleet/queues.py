@@ -140,7 +140,10 @@ class QueueHandle(_Verbs):
         return await self._follow(flows.clean(*self._at, _ended(state), round(older_than * 1000), self._by))
 
     async def obliterate(self, name: str, *, force: bool = False) -> int:
-        """Delete the queue and all in it; ``name`` repeats its name. Refused while jobs run, but with ``force``."""
+        """Delete the queue and all in it but its audit; returns how many jobs went.
+
+        ``name`` repeats its name. Refused while jobs run, but with ``force``.
+        """
         self._guard(name)
         return await self._follow(flows.obliterate(*self._at, force=force, by=self._by))
 
@@ -200,7 +203,11 @@ class QueueHandle(_Verbs):
         return await self._connections.ends(self.name).wait(job_id, timeout)
 
     async def audit(self, newest: int = 100) -> list[AuditEntry]:
-        """Who did what to the queue, and why: the newest entries, the newest first."""
+        """Who did what to the queue, and why: at most so many entries, the newest first.
+
+        Raises:
+            InvalidJob: ``newest`` is below 1.
+        """
         return await self._run(looking.read_audit(*self._at, _some(newest)))
 
     async def events(self, after: str = "$") -> AsyncIterator[Event]:
@@ -270,7 +277,7 @@ class SyncQueueHandle(_Verbs):
         return self._follow(flows.clean(*self._at, _ended(state), round(older_than * 1000), self._by))
 
     def obliterate(self, name: str, *, force: bool = False) -> int:
-        """Delete the queue with all that is in it."""
+        """Delete the queue; as :meth:`QueueHandle.obliterate`."""
         self._guard(name)
         return self._follow(flows.obliterate(*self._at, force=force, by=self._by))
 

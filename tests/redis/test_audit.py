@@ -133,7 +133,7 @@ async def test_retries_and_discards_are_one_entry_a_call_with_the_first_few_ids(
     assert await here.retry("j0") == 0
     assert await here.retry(*ids[1:8]) == 7
     assert await here.discard("nobody", "j1") == 0
-    assert await here.discard("nobody", "j8") == 1
+    assert await here.discard("j8", "nobody", "j8") == 1
     assert await rows(fleet) == [
         (ANN, "retry", 1, "j0", ""),
         (ANN, "retry", 7, "j1 j2 j3 ...", ""),

@@ -123,7 +123,7 @@ def retry(
 
 def discard(realm: str, queue: str, job_ids: Sequence[str], by: Author = NOBODY) -> Command[int]:
     """Forget jobs that have ended; the answer is how many. At least one id must be given."""
-    return Command(_discard, _acting(queue_keys(realm, queue)), [by.packed(), *job_ids], int)
+    return Command(_discard, _acting(queue_keys(realm, queue)), [by.packed(), *dict.fromkeys(job_ids)], int)
 
 
 def clean(realm: str, queue: str, state: State, before_ms: int, limit: int, by: Author = NOBODY) -> Command[int]:
