@@ -300,9 +300,9 @@ async def test_what_the_operator_does_to_a_queue_is_told_in_its_audit(
     number = f"decision 1 of term {decision['term']}"
     assert (scale.count, scale.what) == (5, f"WorkerPool photos from 0 to 5 workers, {number}")
     assert scale.why == "backlog 100 at 20 a worker asks for 5"
-    cause = "JobQueue photos, generation 2, by kubectl-client-side-apply"
-    assert (pause.what, pause.why) == ("paused 0->1", cause)
-    assert (purge.count, purge.why) == (100, f"{cause}: it is deleted")
+    cause = "JobQueue photos, generation 2"
+    assert (pause.what, pause.why) == ("paused 0->1", f"{cause}, by kubectl-client-side-apply")
+    assert (purge.count, purge.why) == (100, f"{cause}: deleted, deletionPolicy is Purge")
 
 
 async def test_what_is_only_recommended_is_not_told_in_the_audit(shop: Shop, operator: Process, redis_url: str) -> None:
