@@ -12,7 +12,7 @@ import pytest
 from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSettings
 from jobfleet_operator import actions, reconcile, world
 from jobfleet_operator.actions import Action, Scaling
-from jobfleet_operator.adapters.kube import Conflict, Kube, KubeError
+from jobfleet_operator.adapters.kube import Conflict, Kube, KubeError, NotFound
 from jobfleet_operator.apply import Applier, Errand
 from jobfleet_operator.cache import Cache
 from jobfleet_operator.memory import PoolMemory, QueueMemory
@@ -95,6 +95,12 @@ class Server:
         self.replicas = replicas
         return {"metadata": meta("photos", generation=4), "spec": {"replicas": replicas}}
 
+    async def get(self, *_: Any) -> dict[str, Any]:
+        raise NotFound("gone")
+
+    async def tell(self, note: actions.Note, reporter: str) -> None:
+        """An Event is posted."""
+
 
 class Told:
     """A Redis that notes what it is told, or is silent."""
@@ -147,12 +153,16 @@ def test_a_scaling_that_cannot_be_told_is_done_and_the_rest_goes_on(caplog: pyte
     assert "the audit does not tell of WorkerPool photos from 0 to 4 workers: away" in caplog.text
 
 
-def test_drains_and_pushes_carry_their_cause() -> None:
+def test_drains_reclaims_and_pushes_carry_their_cause() -> None:
     redis = Told()
+    dead = actions.Reclaim(PHOTOS, pool().key._replace(name="p0"), ("p0.1",))
+    carry_out(Server(), redis, dead, replace(dead, restarted=True))
     carry_out(Server(), redis, actions.Drain(PHOTOS, ("a",)), actions.Undrain(PHOTOS, ("b",)))
     push = actions.PushSettings(PHOTOS, QueueSettings(), queue().cause)
     carry_out(Server(), redis, push, kind=JOB_QUEUE)
     assert [(call[0], call[-1]) for call in redis.calls] == [
+        ("reclaim", "the ended Pod p0"),
+        ("reclaim", "a container of Pod p0 that ended"),
         ("drain", "WorkerPool photos, generation 1"),
         ("undrain", "WorkerPool photos, generation 1"),
         ("apply_settings", "JobQueue photos, generation 1"),
