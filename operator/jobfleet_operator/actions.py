@@ -9,10 +9,22 @@ from jobfleet_operator.world import Identity, Key, Manifest
 
 
 @dataclass(frozen=True, slots=True)
+class Scaling:
+    """A change of a pool's size, as the audit of its queues is told of it."""
+
+    queues: Sequence[QueueAddress]
+    workers: int
+    """How many come or go."""
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class ApplyDeployment:
     """Create or mend a pool's Deployment, with its replicas."""
 
     manifest: Manifest
+    scaling: Scaling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,7 @@ class SetReplicas:
     replicas: int
     only_version: str | None = None
     """Set on the way down: do it only if the Deployment is still as it was seen."""
+    scaling: Scaling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,8 @@ class PushSettings:
 
     address: QueueAddress
     settings: QueueSettings
+    why: str = ""
+    """What says so, for the audit."""
 
 
 @dataclass(frozen=True, slots=True)

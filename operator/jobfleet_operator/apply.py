@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from jobfleet.inspection import Inspector
+from jobfleet.inspection import InspectionError, Inspector
 from jobfleet_operator import actions, names, resources, world
 from jobfleet_operator.actions import Action
 from jobfleet_operator.adapters.kube import Conflict, Kube, KubeError, NotFound, Refused
@@ -58,18 +58,16 @@ class Applier:
     async def _do(self, action: Action, errand: Errand, seconds: Callable[[], float]) -> None:
         memory, redis = errand.memory, errand.redis
         match action:
-            case actions.ApplyDeployment(manifest) if isinstance(memory, PoolMemory):
-                await self._apply_deployment(manifest, errand.subject, memory)
-            case actions.SetReplicas(key, replicas, version) if isinstance(memory, PoolMemory):
-                await self._set_replicas(key, replicas, version, memory)
+            case actions.ApplyDeployment() | actions.SetReplicas() if isinstance(memory, PoolMemory):
+                await self._size(action, errand, memory)
             case actions.ApplySecret(manifest, redis_url) if isinstance(memory, QueueMemory):
                 await self._kube.apply(manifest, "secrets")
                 memory.secret_url, memory.secret_at = redis_url, seconds()
-            case actions.PushSettings(address, settings) if redis is not None:
-                await redis.apply_settings(address, settings)
+            case actions.PushSettings(address, settings, why) if redis is not None:
+                await redis.apply_settings(address, settings, why)
                 log.info("settings of %s written to Redis", address)
             case actions.Drain() | actions.Undrain() if redis is not None:
-                await self._steer(action, redis, memory, seconds)
+                await self._steer(action, redis, errand, seconds)
             case actions.Reclaim() if redis is not None:
                 await self._reclaim(action, errand, redis)
             case actions.Release(key):
@@ -89,24 +87,42 @@ class Applier:
         self,
         action: actions.Drain | actions.Undrain,
         redis: Inspector,
-        memory: PoolMemory | QueueMemory,
+        errand: Errand,
         seconds: Callable[[], float],
     ) -> None:
-        address, workers = action.address, action.workers
+        address, workers, memory = action.address, action.workers, errand.memory
+        why = world.cause(errand.kind, errand.subject)
         if isinstance(action, actions.Undrain):
-            await redis.undrain(address, workers)
+            await redis.undrain(address, workers, why)
             log.info("%s: told to go on: %s", address, ", ".join(workers))
             return
         told_at = seconds()
-        await redis.drain(address, workers)
+        await redis.drain(address, workers, why)
         if isinstance(memory, PoolMemory):
             memory.tell(address, workers, told_at)
         log.info("%s: told to drain: %s", address, ", ".join(workers))
 
-    async def _apply_deployment(self, manifest: Manifest, pool: Identity, memory: PoolMemory) -> None:
+    async def _size(
+        self, action: actions.ApplyDeployment | actions.SetReplicas, errand: Errand, memory: PoolMemory
+    ) -> None:
+        """Write the Deployment, then tell the audit, which is a copy of what the Deployment and its Event say."""
+        match action:
+            case actions.ApplyDeployment(manifest, scaling):
+                done = await self._apply_deployment(manifest, errand.subject, memory)
+            case actions.SetReplicas(key, replicas, version, scaling):
+                done = await self._set_replicas(key, replicas, version, memory)
+        if not done or scaling is None or errand.redis is None:
+            return
+        try:
+            await errand.redis.record(scaling.queues, "scale", scaling.workers, scaling.what, scaling.why)
+        except InspectionError as error:
+            log.warning("the audit does not tell of %s: %s", scaling.what, error)
+
+    async def _apply_deployment(self, manifest: Manifest, pool: Identity, memory: PoolMemory) -> bool:
+        """Returns whether it was applied."""
         try:
             if pool.key not in self._cache.deployments and await self._found_it(pool):
-                return
+                return False
             body = await self._kube.apply(manifest, "deployments", Urgency.SCALING)
         except Refused as error:
             memory.refusal = f"the Deployment cannot be made: {error}"
@@ -115,6 +131,7 @@ class Applier:
         memory.generation = body["metadata"]["generation"]
         self._cache.feed(Kind.DEPLOYMENTS, body)
         log.info("Deployment %s applied with %d replicas", pool.key, manifest["spec"]["replicas"])
+        return True
 
     async def _found_it(self, pool: Identity) -> bool:
         """Whether there is a Deployment that the watch does not show, such as one that lost its label.
@@ -134,18 +151,20 @@ class Applier:
         self._cache.feed(Kind.DEPLOYMENTS, body)
         return True
 
-    async def _set_replicas(self, key: Key, replicas: int, version: str | None, memory: PoolMemory) -> None:
+    async def _set_replicas(self, key: Key, replicas: int, version: str | None, memory: PoolMemory) -> bool:
+        """Returns whether they were set."""
         try:
             body = await self._kube.set_replicas(key, replicas, version)
         except Conflict:
             log.debug("%s changed meanwhile; it is looked at again before it shrinks", key)
-            return
+            return False
         generation = body["metadata"]["generation"]
         # A higher one means that somebody else wrote as well: that is looked at in the next round.
         if memory.generation is not None and generation <= memory.generation + 1:
             memory.generation = generation
         self._cache.feed(Kind.DEPLOYMENTS, body)
         log.info("Deployment %s set to %d replicas", key, replicas)
+        return True
 
     async def _release(self, key: Key, errand: Errand) -> None:
         """Delete the ReplicaSets of a paused Deployment and leave their Pods, if any of these has an older template.
@@ -210,15 +229,15 @@ class Applier:
     async def _reclaim(self, action: actions.Reclaim, errand: Errand, redis: Inspector) -> None:
         if not action.restarted and await self._runs(action.pod, errand):
             return
-        jobs = await redis.reclaim(action.address, action.workers)
+        whose = (
+            f"a container of Pod {action.pod.name} that ended"
+            if action.restarted
+            else f"the ended Pod {action.pod.name}"
+        )
+        jobs = await redis.reclaim(action.address, action.workers, whose)
         if action.restarted and isinstance(errand.memory, PoolMemory):
             errand.memory.mourned.extend(action.workers)
         if jobs:
-            whose = (
-                f"a container of Pod {action.pod.name} that ended"
-                if action.restarted
-                else f"the ended Pod {action.pod.name}"
-            )
             message = f"{jobs} jobs of {whose} are back in queue {action.address.queue}"
             await self.tell(actions.Note(errand.kind, errand.subject, "Reclaimed", message))
 

@@ -15,7 +15,7 @@ from jobfleet_operator.addresses import RedisUrls
 from jobfleet_operator.apply import Applier
 from jobfleet_operator.cache import Cache
 from jobfleet_operator.names import JOB_QUEUE
-from jobfleet_operator.world import Key, QueueResource
+from jobfleet_operator.world import Key, QueueResource, cause
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,7 @@ class Care:
         if url is None:
             msg = "its Redis is not known yet"
             raise InspectionError(msg)
-        jobs = await self._redises.at(url).purge(observe.address(queue.key))
+        why = f"{cause(JOB_QUEUE, queue.identity)}: deleted, deletionPolicy is Purge"
+        jobs = await self._redises.at(url).purge(observe.address(queue.key), why)
         message = f"deletionPolicy is Purge: {jobs} jobs were deleted with the JobQueue"
         await self._applier.tell(Note(JOB_QUEUE, queue.identity, "Purged", message))

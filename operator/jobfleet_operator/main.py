@@ -53,7 +53,7 @@ class Operator:
         )
         self._kube = Kube(self.leader.acting)
         self.cache = Cache(self._changed)
-        self._redises = Redises(self._woken)
+        self._redises = Redises(self._woken, f"operator/{identity}")
         applier = Applier(self._kube, self.cache, acting=self.leader.acting, reporter=identity)
         self._urls = RedisUrls(self._kube, settings.redis_url, lambda queue: self._changed(Kind.QUEUES, queue))
         self.loop = Loop(self.cache, self._urls, self._redises, applier, self.leader, settings.quotas)

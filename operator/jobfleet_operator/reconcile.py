@@ -89,6 +89,7 @@ def settings(spec: JobQueueSpec) -> QueueSettings:
         keep_failed=kept.failed.count,
         keep_failed_seconds=kept.failed.age_seconds,
         max_job_bytes=spec.max_job_bytes,
+        audit=kept.audit_entries,
         max_length=limits.max_length or 0,
         max_memory_percent=limits.max_memory_percent or 0,
         max_active=limits.max_active or 0,
@@ -129,7 +130,7 @@ def plan_queue(scene: QueueScene) -> list[Action]:
             plan.append(actions.ApplySecret(secret, scene.redis_url))
         snapshot, wanted = scene.facts.snapshot, settings(queue.spec)
         if snapshot is not None and snapshot.settings != wanted:
-            plan.append(actions.PushSettings(snapshot.address, wanted))
+            plan.append(actions.PushSettings(snapshot.address, wanted, queue.cause))
     said = report.queue_status(scene.facts, scene.now)
     if said is not None and memory.secret_url is not None:
         mark = resources.connection(memory.secret_url, queue.key.namespace)
@@ -205,7 +206,8 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
         if scene.connection is None or scene.load is None:
             return []
         first = goal if spec.mode == "Auto" else min(spec.min_replicas, spec.max_replicas)
-        return [actions.ApplyDeployment(resources.deployment(scene.pool, spec, first, scene.connection))]
+        manifest = resources.deployment(scene.pool, spec, first, scene.connection)
+        return [actions.ApplyDeployment(manifest, _scaling(scene, spec, 0, first))]
     plan: list[Action] = []
     replicas = seen.replicas
     queues = [QueueAddress(scene.pool.key.namespace, queue) for queue in spec.queues]
@@ -251,11 +253,24 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
     # Pods that start before the Secret is up to date would start with the old connection.
     if scene.connection is not None and (changed or pause != seen.paused or _drifted(scene, seen)):
         manifest = resources.deployment(scene.pool, spec, replicas, scene.connection, paused=pause)
-        plan.append(actions.ApplyDeployment(manifest))
+        plan.append(actions.ApplyDeployment(manifest, _scaling(scene, spec, seen.replicas, replicas)))
     elif replicas != seen.replicas:
         version = seen.identity.resource_version if replicas < seen.replicas else None
-        plan.append(actions.SetReplicas(scene.pool.key, replicas, version))
+        scaling_ = _scaling(scene, spec, seen.replicas, replicas)
+        plan.append(actions.SetReplicas(scene.pool.key, replicas, version, scaling_))
     return plan
+
+
+def _scaling(scene: PoolScene, spec: WorkerPoolSpec, before: int, after: int) -> actions.Scaling | None:
+    """What the audit tells of a change of the Deployment's size; None where it has none, or was not scaled."""
+    if spec.mode != "Auto" or before == after:
+        return None
+    key, decision = scene.pool.key, scene.memory.decision
+    what = f"WorkerPool {key.name} from {before} to {after} workers"
+    if decision is not None:
+        what += f", decision {decision['number']} of term {decision['term']}"
+    queues = tuple(QueueAddress(key.namespace, queue) for queue in spec.queues)
+    return actions.Scaling(queues, abs(after - before), what, scene.memory.why)
 
 
 def _drifted(scene: PoolScene, seen: DeploymentView) -> bool:

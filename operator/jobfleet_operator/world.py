@@ -54,11 +54,18 @@ class QueueResource:
     """None: it could not be read; `problem` says why."""
     problem: str
     status: Manifest
+    manager: str = ""
+    """Field manager that wrote its spec last, such as kubectl-client-side-apply; "": unknown."""
 
     @property
     def key(self) -> Key:
         """Its place."""
         return self.identity.key
+
+    @property
+    def cause(self) -> str:
+        """What is done for it is done because of this, in words."""
+        return cause(names.JOB_QUEUE, self.identity) + (f", by {self.manager}" if self.manager else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +176,15 @@ def read_identity(body: Manifest) -> Identity:
     )
 
 
+def cause(kind: str, identity: Identity) -> str:
+    """Because of what something is done, in words.
+
+    >>> cause("JobQueue", Identity(Key("shop", "photos"), "uid", "42", 7, ""))
+    'JobQueue photos, generation 7'
+    """
+    return f"{kind} {identity.key.name}, generation {identity.generation}"
+
+
 def same_spec(one: Identity, other: Identity) -> bool:
     """Whether both are of one object with one spec: its generation rises with each change of that."""
     return one.uid == other.uid and one.generation == other.generation > 0
@@ -189,7 +205,17 @@ def _read_spec(model: type[Spec], body: Manifest) -> tuple[Spec | None, str]:
 def read_queue(body: Manifest) -> QueueResource:
     """A JobQueue from its manifest."""
     spec, problem = _read_spec(JobQueueSpec, body)
-    return QueueResource(read_identity(body), spec, problem, body.get("status") or {})
+    return QueueResource(read_identity(body), spec, problem, body.get("status") or {}, _manager(body))
+
+
+def _manager(body: Manifest) -> str:
+    """The field manager that wrote something of the spec last; "" where nothing tells."""
+    written = [
+        (one.get("time") or "", one.get("manager") or "")
+        for one in body["metadata"].get("managedFields") or []
+        if "f:spec" in (one.get("fieldsV1") or {}) and not one.get("subresource")
+    ]
+    return max(written, default=("", ""))[1]
 
 
 def read_pool(body: Manifest) -> PoolResource:

@@ -15,6 +15,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from jobfleet.audit import AuditEntry
 from jobfleet.batch import BatchItem
 from jobfleet.context import JobContext, Telling, current_job
 from jobfleet.coordinator import JobQueueCoordinator, SyncJobQueueCoordinator, create_simple_config
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from jobfleet.worker.supervision import Worker
 
 __all__ = [
+    "AuditEntry",
     "Backoff",
     "BatchItem",
     "CallNext",

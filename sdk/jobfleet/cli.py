@@ -1,4 +1,4 @@
-"""The command line: ``jobfleet worker``, ``jobfleet status`` and ``jobfleet job``."""
+"""The command line: ``jobfleet worker``, ``jobfleet status``, ``jobfleet job`` and ``jobfleet audit``."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jobfleet",
-        description="Job queues as Kubernetes resources: run a worker, look at a queue, at a job.",
+        description="Job queues as Kubernetes resources: run a worker, look at a queue, at a job, at who did what.",
         epilog="The environment gives defaults: JOBFLEET_REDIS_URL, JOBFLEET_REALM, JOBFLEET_QUEUES, "
         "JOBFLEET_CONCURRENCY, JOBFLEET_WORKER, JOBFLEET_POOL, JOBFLEET_DRAIN_SECONDS, JOBFLEET_HEALTH_PORT, "
-        "JOBFLEET_KEYS.",
+        "JOBFLEET_KEYS, JOBFLEET_ACTOR.",
     )
     parser.add_argument("--version", action="version", version=f"jobfleet {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -91,6 +91,16 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--log", type=int, default=20, metavar="N", help="lines of its log, the newest; 0: none [20]")
     job.add_argument("--json", action="store_true", help="one JSON object")
     job.set_defaults(run=_job)
+
+    audit = commands.add_parser(
+        "audit",
+        help="show who did what to a queue",
+        description="Show who paused, cancelled, retried, purged, scaled and the like, and why; the newest first.",
+    )
+    audit.add_argument("queue", metavar="QUEUE")
+    audit.add_argument("--count", type=int, default=100, metavar="N", help="so many entries at most [100]")
+    audit.add_argument("--json", action="store_true", help="one JSON object a line")
+    audit.set_defaults(run=_audit)
     return parser
 
 
@@ -190,6 +200,22 @@ def _job(options: argparse.Namespace) -> int:
     return 0
 
 
+def _audit(options: argparse.Namespace) -> int:
+    if options.count < 1:
+        raise ConfigurationError(f"--count: {options.count} must be at least 1 entry")
+    fleet = Fleet.from_env()
+    entries = fleet.queue_sync(options.queue).audit(options.count)
+    fleet.close_sync()
+    if options.json:
+        for entry in entries:
+            print(json.dumps(dataclasses.asdict(entry)))
+        return 0
+    rows = [("TIME (UTC)", "WHO", "VERB", "COUNT", "WHAT", "WHY")]
+    rows += [(portrait.day(e.at_ms), e.who, e.verb, str(e.count or ""), e.what, e.why) for e in entries]
+    print(portrait.as_table(rows))
+    return 0
+
+
 def _table(statuses: list[QueueStatus]) -> str:
     head = ("QUEUE", "WAITING", "ACTIVE", "DELAYED", "FAILED", "COMPLETED", "OLDEST", "WORKERS", "PROBLEMS")
     rows = [head]
@@ -201,6 +227,4 @@ def _table(statuses: list[QueueStatus]) -> str:
                 f"{s.oldest_age:.0f}s", f"{busy}/{len(s.workers)} busy", "; ".join(s.problems()) or "none",
             )
         )  # fmt: skip
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return portrait.as_table(rows)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from jobfleet.audit import AuditEntry
 from jobfleet.environment import DEFAULT_REALM, Environment
 from jobfleet.errors import Unavailable
 from jobfleet.fleet import Fleet
@@ -16,12 +18,15 @@ from jobfleet.handlers import Handler, Treatment
 from jobfleet.job import JobLog, JobView
 from jobfleet.options import JobOptions, Options
 from jobfleet.queues import ANY
+from jobfleet.scripts import steering
 from jobfleet.scripts.steering import Cancellation
 from jobfleet.status import QueueStatus
 from jobfleet.worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from jobfleet.worker.supervision import Worker
+
+log = logging.getLogger("jobfleet.coordinator")
 
 AS_IT_IS = Treatment()
 
@@ -33,6 +38,8 @@ class SimpleConfig:
     redis_url: str
     realm: str = DEFAULT_REALM
     queues: tuple[str, ...] = ()
+    actor: str = ""
+    """Who acts, as of :class:`jobfleet.Fleet`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ class _Facade:
     """What both coordinators share: a fleet, and the names of the queues that it was told of."""
 
     def __init__(self, config: SimpleConfig) -> None:
-        self.fleet = Fleet(config.redis_url, realm=config.realm)
+        self.fleet = Fleet(config.redis_url, realm=config.realm, actor=config.actor)
         self._queues = set(config.queues)
 
     def _known(self) -> list[str]:
@@ -133,22 +140,37 @@ class JobQueueCoordinator(_Facade):
         await worker.started.wait()
         return worker
 
-    async def scale_workers(self, slots: int) -> str:
+    async def scale_workers(self, slots: int, *, why: str = "") -> str:
         """Give each worker registered here so many slots, without interrupting a job; the answer says what was done.
+
+        The audit of their queues tells it, if Redis can be reached.
 
         How many workers there are, the WorkerPool says in Kubernetes, and the answer tells how to change it.
 
         Raises:
             ConfigurationError: ``slots`` is below 1.
         """
+        resized: dict[str, list[str]] = {}
         for worker, _ in self._workers:
-            worker.resize(slots)
+            before = worker.resize(slots)
+            for queue in worker.settings.queue_names if before != slots else ():
+                resized.setdefault(queue, []).append(f"{worker.settings.id} {before}->{slots} slots")
+        await self._record_resized(resized, why)
         done = f"{len(self._workers)} workers of this process have {slots} slots each now"
         pool = Environment.read().pool
         if not pool:
             return done
         ask = f'kubectl patch workerpool {pool} --type merge -p \'{{"spec": {{"minReplicas": N}}}}\''
         return f"{done}; the number of workers is the WorkerPool's: {ask}"
+
+    async def _record_resized(self, resized: Mapping[str, list[str]], why: str) -> None:
+        realm, by = self.fleet.realm, self.fleet.author(why)
+        told = [steering.record(realm, q, by, "resize", len(whom), ", ".join(whom)) for q, whom in resized.items()]
+        try:
+            if told:
+                await self.fleet.client().run_many(told)
+        except Unavailable as error:
+            log.warning("the audit does not tell that workers were resized: %s", error)
 
     async def pause_workers(self, queue: str | None = None, *, return_running: bool = False) -> int:
         """Have the workers registered here claim nothing more, from one queue or from all; returns how many that are.
@@ -170,13 +192,13 @@ class JobQueueCoordinator(_Facade):
     def _serving(self, queue: str | None) -> list[Worker]:
         return [worker for worker, _ in self._workers if queue is None or queue in worker.settings.queue_names]
 
-    async def pause_queue(self, queue: str, *, return_running: bool = False) -> None:
+    async def pause_queue(self, queue: str, *, return_running: bool = False, why: str = "") -> None:
         """Hand out nothing more from a queue, to any worker anywhere; as :meth:`jobfleet.QueueHandle.pause`."""
-        await self.fleet.queue(queue).pause(return_running=return_running)
+        await self.fleet.queue(queue, why=why).pause(return_running=return_running)
 
-    async def resume_queue(self, queue: str) -> None:
+    async def resume_queue(self, queue: str, *, why: str = "") -> None:
         """End a pause of a queue."""
-        await self.fleet.queue(queue).resume()
+        await self.fleet.queue(queue, why=why).resume()
 
     async def get_job(self, queue: str, job_id: str) -> JobView | None:
         """One job, with its history and the worker that runs it; None where there is none, or no longer."""
@@ -186,21 +208,25 @@ class JobQueueCoordinator(_Facade):
         """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
         return await self.fleet.queue(queue).log(job_id, start, limit)
 
-    async def configure_queue(self, queue: str, **settings: int | str) -> None:
+    async def configure_queue(self, queue: str, *, why: str = "", **settings: int | str) -> None:
         """Write settings of a queue by their names; as :meth:`jobfleet.QueueHandle.configure`."""
-        await self.fleet.queue(queue).configure(**settings)
+        await self.fleet.queue(queue, why=why).configure(**settings)
 
     async def get_failed_jobs(self, queue: str, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""
         return await self.fleet.queue(queue).failed(wanted, limit)
 
-    async def retry_job(self, queue: str, job_id: str) -> bool:
+    async def retry_job(self, queue: str, job_id: str, *, why: str = "") -> bool:
         """Try a failed or cancelled job again, with all its attempts; whether it was one."""
-        return await self.fleet.queue(queue).retry(job_id) == 1
+        return await self.fleet.queue(queue, why=why).retry(job_id) == 1
 
-    async def cancel_job(self, queue: str, job_id: str) -> Cancellation:
+    async def cancel_job(self, queue: str, job_id: str, *, why: str = "") -> Cancellation:
         """Cancel a job wherever it is."""
-        return await self.fleet.queue(queue).cancel(job_id)
+        return await self.fleet.queue(queue, why=why).cancel(job_id)
+
+    async def get_audit(self, queue: str, newest: int = 100) -> list[AuditEntry]:
+        """Who did what to a queue, the newest entry first; as :meth:`jobfleet.QueueHandle.audit`."""
+        return await self.fleet.queue(queue).audit(newest)
 
     async def get_queue_status(self, queue: str) -> QueueStatus:
         """How a queue is now."""
@@ -257,13 +283,13 @@ class SyncJobQueueCoordinator(_Facade):
         how = JobOptions(**options)
         return self.fleet.send_sync(queue, [(name, item, how) for item in data])
 
-    def pause_queue(self, queue: str, *, return_running: bool = False) -> None:
+    def pause_queue(self, queue: str, *, return_running: bool = False, why: str = "") -> None:
         """Hand out nothing more from a queue, to any worker anywhere; as :meth:`jobfleet.QueueHandle.pause`."""
-        self.fleet.queue_sync(queue).pause(return_running=return_running)
+        self.fleet.queue_sync(queue, why=why).pause(return_running=return_running)
 
-    def resume_queue(self, queue: str) -> None:
+    def resume_queue(self, queue: str, *, why: str = "") -> None:
         """End a pause of a queue."""
-        self.fleet.queue_sync(queue).resume()
+        self.fleet.queue_sync(queue, why=why).resume()
 
     def get_job(self, queue: str, job_id: str) -> JobView | None:
         """One job; None where there is none, or no longer."""
@@ -273,21 +299,25 @@ class SyncJobQueueCoordinator(_Facade):
         """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
         return self.fleet.queue_sync(queue).log(job_id, start, limit)
 
-    def configure_queue(self, queue: str, **settings: int | str) -> None:
+    def configure_queue(self, queue: str, *, why: str = "", **settings: int | str) -> None:
         """Write settings of a queue by their names; as :meth:`jobfleet.QueueHandle.configure`."""
-        self.fleet.queue_sync(queue).configure(**settings)
+        self.fleet.queue_sync(queue, why=why).configure(**settings)
 
     def get_failed_jobs(self, queue: str, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""
         return self.fleet.queue_sync(queue).failed(wanted, limit)
 
-    def retry_job(self, queue: str, job_id: str) -> bool:
+    def retry_job(self, queue: str, job_id: str, *, why: str = "") -> bool:
         """Try a failed or cancelled job again; whether it was one."""
-        return self.fleet.queue_sync(queue).retry(job_id) == 1
+        return self.fleet.queue_sync(queue, why=why).retry(job_id) == 1
 
-    def cancel_job(self, queue: str, job_id: str) -> Cancellation:
+    def cancel_job(self, queue: str, job_id: str, *, why: str = "") -> Cancellation:
         """Cancel a job wherever it is."""
-        return self.fleet.queue_sync(queue).cancel(job_id)
+        return self.fleet.queue_sync(queue, why=why).cancel(job_id)
+
+    def get_audit(self, queue: str, newest: int = 100) -> list[AuditEntry]:
+        """Who did what to a queue, the newest entry first."""
+        return self.fleet.queue_sync(queue).audit(newest)
 
     def get_queue_status(self, queue: str) -> QueueStatus:
         """How a queue is now."""

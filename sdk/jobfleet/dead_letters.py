@@ -15,6 +15,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from jobfleet import record
+from jobfleet.audit import Author
 from jobfleet.envelope import Envelope
 from jobfleet.errors import JobfleetError, QueueFull
 from jobfleet.job import Failure
@@ -40,15 +41,16 @@ KNOWN_SECONDS = 3600.0
 """How long the other queue knows a job that arrived, whether it keeps the job or not."""
 
 
-def carry(realm: str, queue: str, seal: Seal = PLAIN) -> Generator[Command[Any], Any, int]:
+def carry(realm: str, queue: str, seal: Seal = PLAIN, by: Author | None = None) -> Generator[Command[Any], Any, int]:
     """Carry up to :data:`AT_ONCE` jobs; the answer is how many need not be carried any more.
 
-    What the other queue refuses, and what ``seal`` cannot open, stays on its way.
+    What the other queue refuses, and what ``seal`` cannot open, stays on its way. ``by`` as of
+    :func:`jobfleet.scripts.forwarding.forwarded`.
     """
     target, taken = yield forwarding.forward(realm, queue, AT_ONCE)
     failed_at: dict[str, tuple[str, int]] = {}
     letters: list[NewJob] = []
-    done: list[tuple[str, int]] = []
+    stay: list[tuple[str, int]] = []
     for job in taken:
         failure = (job.id, record.since_of(job.record))
         try:
@@ -57,22 +59,24 @@ def carry(realm: str, queue: str, seal: Seal = PLAIN) -> Generator[Command[Any],
             log.warning("a failed job cannot be forwarded here: %s", error, extra={"queue": queue, "job": job.id})
         except ValueError as error:
             log.warning("a failed job is not forwarded: %s", error, extra={"queue": queue, "job": job.id, "to": target})
-            done.append(failure)
+            stay.append(failure)
         else:
             failed_at[letter.id] = failure
             letters.append(letter)
     accepted = yield from _deliver(realm, target, letters)
-    done += [failed_at[letter_id] for letter_id in accepted]
-    if done:
-        yield forwarding.forwarded(realm, queue, done)
-    return len(done)
+    arrived = [failed_at[letter_id] for letter_id in accepted]
+    if stay:
+        yield forwarding.forwarded(realm, queue, stay)
+    if arrived:
+        yield forwarding.forwarded(realm, queue, arrived, by and by.about(f"to {target}", goes_on=by.goes_on))
+    return len(stay) + len(arrived)
 
 
-def carry_all(realm: str, queue: str, seal: Seal = PLAIN) -> Generator[Command[Any], Any, int]:
+def carry_all(realm: str, queue: str, seal: Seal, by: Author) -> Generator[Command[Any], Any, int]:
     """Carry all that can be carried now; the answer is how many need not be carried any more."""
     total = 0
     while True:
-        carried = yield from carry(realm, queue, seal)
+        carried = yield from carry(realm, queue, seal, by.about("", goes_on=total > 0))
         total += carried
         if carried < AT_ONCE:
             return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -21,6 +22,7 @@ POOL = "JOBFLEET_POOL"
 DRAIN_SECONDS = "JOBFLEET_DRAIN_SECONDS"
 HEALTH_PORT = "JOBFLEET_HEALTH_PORT"
 KEYS = "JOBFLEET_KEYS"
+ACTOR = "JOBFLEET_ACTOR"
 
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 DEFAULT_REALM = "default"
@@ -38,6 +40,7 @@ class Environment:
         worker: the worker's name, in Kubernetes its Pod's; empty: the host's name.
         health_port: where a worker answers /livez and /readyz; 0: nowhere.
         seal: with the keys that the environment gives.
+        actor: who acts on queues from here, as their audit tells; see :func:`actor_of`.
     """
 
     redis_url: str = DEFAULT_REDIS_URL
@@ -49,6 +52,7 @@ class Environment:
     drain_seconds: int = DEFAULT_DRAIN_SECONDS
     health_port: int = 0
     seal: Seal = PLAIN
+    actor: str = ""
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> Self:
@@ -68,7 +72,31 @@ class Environment:
             drain_seconds=_whole(given, DRAIN_SECONDS, DEFAULT_DRAIN_SECONDS, least=0, most=86_400),
             health_port=_whole(given, HEALTH_PORT, 0, least=0, most=65_535),
             seal=_seal(given.get(KEYS, "")),
+            actor=actor_of(given),
         )
+
+
+def actor_of(variables: Mapping[str, str]) -> str:
+    """Who acts: as ``JOBFLEET_ACTOR`` says; else a worker by its name, in a Pod that Pod's name, elsewhere user@host.
+
+    >>> actor_of({"JOBFLEET_ACTOR": "ann"}), actor_of({"JOBFLEET_WORKER": "photos-7d4"})
+    ('ann', 'worker/photos-7d4')
+    """
+    if told := variables.get(ACTOR):
+        return told
+    if worker := variables.get(WORKER):
+        return f"worker/{worker}"
+    host = socket.gethostname()
+    return host if variables.get("KUBERNETES_SERVICE_HOST") else f"{_user()}@{host}"
+
+
+def _user() -> str:
+    import getpass  # noqa: PLC0415 - only who acts by hand needs it
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may run as a user that has no name
+        return f"uid-{os.getuid()}"
 
 
 def weighted(source: str, texts: Iterable[str]) -> dict[str, float]:

@@ -6,11 +6,13 @@ A worker's parts are imported with the first worker, not with the package: who o
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
+from jobfleet.audit import Author
 from jobfleet.batch import BatchItem
-from jobfleet.environment import DEFAULT_REALM, DEFAULT_REDIS_URL, Environment
+from jobfleet.environment import DEFAULT_REALM, DEFAULT_REDIS_URL, Environment, actor_of
 from jobfleet.handle import Job
 from jobfleet.handlers import DEFAULT_BATCH_WAIT_SECONDS, Handler, RunIn, Treatment
 from jobfleet.job import JobView, result_of
@@ -40,15 +42,19 @@ class Fleet(Producer):
     may be a global of a module.
 
     ``seal`` says whether arguments and results are compressed or encrypted on their way; producers, workers and whoever
-    looks on need keys that fit.
+    looks on need keys that fit. ``actor`` is who acts, as the audit of queues tells it; where it is not given, the
+    environment tells: ``JOBFLEET_ACTOR``, or a worker's or Pod's name, or user@host.
 
     Raises:
         ConfigurationError: the URL is none of Redis.
     """
 
-    def __init__(self, redis_url: str = DEFAULT_REDIS_URL, *, realm: str = DEFAULT_REALM, seal: Seal = PLAIN) -> None:
+    def __init__(
+        self, redis_url: str = DEFAULT_REDIS_URL, *, realm: str = DEFAULT_REALM, seal: Seal = PLAIN, actor: str = ""
+    ) -> None:
         super().__init__(redis_url, realm, seal)
         self.environment = Environment(redis_url=redis_url, realm=realm)
+        self._actor = actor
 
     @classmethod
     def from_env(cls, variables: Mapping[str, str] | None = None, *, seal: Seal | None = None) -> Self:
@@ -60,7 +66,12 @@ class Fleet(Producer):
             ConfigurationError: a variable is wrong; the message names it.
         """
         environment = Environment.read(variables)
-        fleet = cls(environment.redis_url, realm=environment.realm, seal=environment.seal if seal is None else seal)
+        fleet = cls(
+            environment.redis_url,
+            realm=environment.realm,
+            seal=environment.seal if seal is None else seal,
+            actor=environment.actor,
+        )
         fleet.environment = environment
         return fleet
 
@@ -157,13 +168,20 @@ class Fleet(Producer):
         """As :meth:`job_state`, from code without an event loop."""
         return self.sync_client().run(looking.look(self.realm, check_queue_name(queue), job_id, seal=self.seal))
 
-    def queue(self, name: str) -> QueueHandle:
-        """A queue, for whoever looks after it: its jobs, failures, limits, events."""
-        return QueueHandle(self, check_queue_name(name))
+    def queue(self, name: str, *, why: str = "") -> QueueHandle:
+        """A queue, for whoever looks after it: its jobs, failures, limits, events.
 
-    def queue_sync(self, name: str) -> SyncQueueHandle:
+        ``why``: the reason that its audit gives for what is done by this handle, at most 500 bytes.
+        """
+        return QueueHandle(self, check_queue_name(name), self.author(why))
+
+    def queue_sync(self, name: str, *, why: str = "") -> SyncQueueHandle:
         """As :meth:`queue`, for code without an event loop."""
-        return SyncQueueHandle(self, check_queue_name(name))
+        return SyncQueueHandle(self, check_queue_name(name), self.author(why))
+
+    def author(self, why: str = "") -> Author:
+        """Who acts from here, for the audit of queues."""
+        return Author(self._actor or actor_of(os.environ), why)
 
     async def result(self, queue: str, job_id: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the field's word
         """Wait for a job to end, and give what its handler returned.

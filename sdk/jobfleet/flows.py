@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from jobfleet.audit import NOBODY, Author
 from jobfleet.errors import InvalidJob, JobfleetError, QueueFull
 from jobfleet.job import JobView
 from jobfleet.scripts import looking, producing, steering
@@ -53,6 +54,15 @@ class FailureFilter:
     final: bool | None = None
     failed_before_ms: int | None = None
     failed_after_ms: int | None = None
+
+    def words(self) -> str:
+        """What is given, in words.
+
+        >>> FailureFilter(kind="OSError", final=False).words(), FailureFilter().words()
+        ('kind=OSError final=False', 'all failed')
+        """
+        given = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        return " ".join(f"{name}={value}" for name, value in given if value is not None) or "all failed"
 
     def matches(self, job: JobView) -> bool:
         """Whether a failed job is meant."""
@@ -198,45 +208,50 @@ def grouped(jobs: Iterable[JobView]) -> list[FailureGroup]:
     return sorted(made, key=lambda group: -group.count)
 
 
-def configure(realm: str, queue: str, settings: Mapping[str, int | str]) -> Flow[None]:
+def configure(realm: str, queue: str, settings: Mapping[str, int | str], by: Author = NOBODY) -> Flow[None]:
     """Write settings; where they call running jobs back, their workers hear of it at once."""
-    yield steering.configure(realm, queue, settings)
+    yield steering.configure(realm, queue, settings, by)
     if settings.get("paused") and settings.get("return_running"):
         reading = yield looking.inspect(realm, queue)
         if workers := [worker.id for worker in reading.workers]:
             yield steering.tell(realm, queue, workers, LOOK)
 
 
-def cancel(realm: str, queue: str, job_id: str) -> Flow[Cancellation]:
+def cancel(realm: str, queue: str, job_id: str, by: Author = NOBODY) -> Flow[Cancellation]:
     """Cancel a job wherever it is."""
     reading = yield looking.inspect(realm, queue)
-    answer: Cancellation = yield steering.cancel(realm, queue, job_id, [worker.id for worker in reading.workers])
+    workers = [worker.id for worker in reading.workers]
+    answer: Cancellation = yield steering.cancel(realm, queue, job_id, workers, by)
     return answer
 
 
-def retry_where(realm: str, queue: str, wanted: FailureFilter, spacing_ms: int, seal: Seal = PLAIN) -> Flow[int]:
+def retry_where(
+    realm: str, queue: str, wanted: FailureFilter, spacing_ms: int, seal: Seal = PLAIN, by: Author = NOBODY
+) -> Flow[int]:
     """Retry all failed jobs that are meant, ``spacing_ms`` apart; the answer is how many."""
     jobs: list[JobView] = yield from failed(realm, queue, wanted, 1_000_000, seal)
-    total = 0
+    total, by = 0, by.about(wanted.words())
     for start in range(0, len(jobs), PAGE):
         ids = [job.id for job in jobs[start : start + PAGE]]
-        answers = yield steering.retry(realm, queue, ids, spacing_ms, first_ms=total * spacing_ms)
+        answers = yield steering.retry(realm, queue, ids, spacing_ms, total * spacing_ms, by)
         total += sum(answers)
+        by = by.about(by.words, goes_on=total > 0)
     return total
 
 
-def clean(realm: str, queue: str, state: State, older_than_ms: int) -> Flow[int]:
+def clean(realm: str, queue: str, state: State, older_than_ms: int, by: Author = NOBODY) -> Flow[int]:
     """Forget all jobs of a state that came into it longer ago than that; the answer is how many."""
     reading = yield looking.inspect(realm, queue)
-    total = 0
+    total, by = 0, by.about(f"{state.value}, older than {older_than_ms / 1000:g} s")
     while True:
-        gone: int = yield steering.clean(realm, queue, state, reading.now_ms - older_than_ms, PAGE)
+        gone: int = yield steering.clean(realm, queue, state, reading.now_ms - older_than_ms, PAGE, by)
         total += gone
         if gone < PAGE:
             return total
+        by = by.about(by.words, goes_on=True)
 
 
-def obliterate(realm: str, queue: str, *, force: bool) -> Flow[int]:
+def obliterate(realm: str, queue: str, *, force: bool, by: Author = NOBODY) -> Flow[int]:
     """Delete a queue with all that is in it; the answer is how many jobs went.
 
     Raises:
@@ -246,5 +261,5 @@ def obliterate(realm: str, queue: str, *, force: bool) -> Flow[int]:
     active = reading.count("active")
     if active and not force:
         raise JobfleetError(f"queue {queue!r} has {active} running jobs; wait, cancel them, or give force=True")
-    removed: int = yield steering.purge(realm, queue, [worker.id for worker in reading.workers])
+    removed: int = yield steering.purge(realm, queue, [worker.id for worker in reading.workers], by)
     return removed

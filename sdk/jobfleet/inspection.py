@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from jobfleet import environment, flows
+from jobfleet.audit import NOBODY, Author
 from jobfleet.clients.address import public_url
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.patience import Patience
@@ -136,16 +137,22 @@ class QueueSnapshot:
 class Inspector:
     """One Redis, seen by an operator. Every method raises :class:`InspectionError` when Redis gives no answer.
 
+    What changes something tells the queue's audit so, in the same call: ``actor`` did it, because of ``why``.
+
     Raises:
         ConfigurationError: the URL is none of Redis.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, actor: str = NOBODY.who) -> None:
         self.url = url
+        self._actor = actor
         self._client = AsyncClient(url, _PATIENCE)
         self._writes = asyncio.Semaphore(_WRITES_AT_ONCE)
         self._read_at = 0.0
         self._trouble_until = 0.0
+
+    def _by(self, why: str) -> Author:
+        return Author(self._actor, why)
 
     @contextlib.asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
@@ -179,12 +186,12 @@ class Inspector:
         self._read_at = now
         return {address: _snapshot(address, reading) for address, reading in zip(wanted, readings, strict=True)}
 
-    async def apply_settings(self, address: QueueAddress, settings: QueueSettings) -> None:
+    async def apply_settings(self, address: QueueAddress, settings: QueueSettings, why: str = "") -> None:
         """Write all settings of a queue."""
         async with self._writing():
-            await self._client.follow(flows.configure(address.realm, address.queue, settings.stored()))
+            await self._client.follow(flows.configure(address.realm, address.queue, settings.stored(), self._by(why)))
 
-    async def drain(self, address: QueueAddress, worker_ids: Sequence[str]) -> dict[str, int]:
+    async def drain(self, address: QueueAddress, worker_ids: Sequence[str], why: str = "") -> dict[str, int]:
         """Those workers get no job for ``DRAIN_MS``; returns what each holds at that instant, -1 for an unknown one.
 
         A name in place of an id holds for the worker of that name that registers meanwhile, from its first moment.
@@ -193,21 +200,22 @@ class Inspector:
         if not worker_ids:
             return {}
         async with self._writing():
-            return await self._client.run(steering.drain(address.realm, address.queue, worker_ids))
+            return await self._client.run(steering.drain(address.realm, address.queue, worker_ids, by=self._by(why)))
 
-    async def undrain(self, address: QueueAddress, worker_ids: Sequence[str]) -> None:
+    async def undrain(self, address: QueueAddress, worker_ids: Sequence[str], why: str = "") -> None:
         """Those workers get jobs again."""
         if worker_ids:
             async with self._writing():
-                await self._client.run(steering.undrain(address.realm, address.queue, worker_ids))
+                await self._client.run(steering.undrain(address.realm, address.queue, worker_ids, self._by(why)))
 
-    async def reclaim(self, address: QueueAddress, worker_ids: Sequence[str]) -> int:
+    async def reclaim(self, address: QueueAddress, worker_ids: Sequence[str], why: str = "") -> int:
         """Give back the jobs of workers that are known to be dead, whatever their leases say; returns how many."""
         if not worker_ids:
             return 0
+        place, by = (address.realm, address.queue), self._by(why)
         async with self._writing():
             taken = await self._client.run_many(
-                [processing.reclaim(address.realm, address.queue, w, known_dead=True) for w in worker_ids]
+                [processing.reclaim(*place, worker, known_dead=True, by=by) for worker in worker_ids]
             )
         return sum(taken)
 
@@ -237,12 +245,21 @@ class Inspector:
                 if calm and seen.abandoned:
                     await self._client.follow(carry(seen.address.realm, seen.address.queue))
 
-    async def purge(self, address: QueueAddress) -> int:
-        """Delete the queue with all that is in it; returns the jobs removed."""
+    async def purge(self, address: QueueAddress, why: str = "") -> int:
+        """Delete the queue with all that is in it but its audit; returns the jobs removed."""
         async with self._asking():
             reading = await self._client.run(looking.inspect(address.realm, address.queue))
             workers = [worker.id for worker in reading.workers]
-            return await self._client.run(steering.purge(address.realm, address.queue, workers))
+            return await self._client.run(steering.purge(address.realm, address.queue, workers, self._by(why)))
+
+    async def record(
+        self, addresses: Iterable[QueueAddress], verb: str, workers: int, what: str, why: str = ""
+    ) -> None:
+        """Tell the audit of these queues what was done outside of Redis, in one round trip; to so many workers."""
+        async with self._writing():
+            await self._client.run_many(
+                [steering.record(a.realm, a.queue, self._by(why), verb, workers, what) for a in addresses]
+            )
 
     async def wakes(self) -> AsyncIterator[QueueAddress]:
         """Yields a queue's address when it got work while it was empty. Reconnects by itself and never ends."""

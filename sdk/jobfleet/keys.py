@@ -54,6 +54,7 @@ class QueueKeys:
         self.group_parked = prefix + "group_parked"
         self.forwarding = prefix + "forwarding"
         self.kept = prefix + "kept"
+        self.audit = prefix + "audit"  # not in `all`: see scripts/lua/_audit.lua
         self.all = (*self.lines, *(prefix + name for name in self.NAMES))
 
     def active(self, worker: str) -> str:

@@ -1,8 +1,8 @@
-"""A job with its log, as a text for a person and as JSON for a program. Pure."""
+"""A job with its log, as a text for a person and as JSON for a program; tables. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from jobfleet.job import Failure, JobLog, JobView
+from jobfleet.plain import plain
 
 MAX_VALUE = 2_000
 """Characters of an argument, a result or the like that a person is shown."""
@@ -30,17 +31,17 @@ def as_text(job: JobView, log: JobLog) -> str:
     if job.history:
         lines += ["failures", *(f"  {_failure(failure)}" for failure in job.history)]
     if job.error and job.error.traceback:
-        lines += ["traceback", *(f"  {_plain(line)}" for line in job.error.traceback.splitlines())]
+        lines += ["traceback", *(f"  {plain(line)}" for line in job.error.traceback.splitlines())]
     if log.lines:
         lines.append(f"log       lines {log.first + 1} to {log.first + len(log.lines)} of {log.total}")
-        lines += [f"  {_time(line.at_ms)}  attempt {line.attempt}  {_plain(line.text)}" for line in log.lines]
+        lines += [f"  {_time(line.at_ms)}  attempt {line.attempt}  {plain(line.text)}" for line in log.lines]
     return "\n".join(lines)
 
 
 def _facts(job: JobView) -> Iterator[tuple[str, str]]:
-    yield "job", f"{_plain(job.id)}, {_plain(job.name)} in queue {job.queue}"
-    yield "state", job.state.value + (f" on worker {_plain(job.worker)}" if job.worker else "")
-    yield "priority", f"{job.priority}" + (f", group {_plain(job.group)}" if job.group else "")
+    yield "job", f"{plain(job.id)}, {plain(job.name)} in queue {job.queue}"
+    yield "state", job.state.value + (f" on worker {plain(job.worker)}" if job.worker else "")
+    yield "priority", f"{job.priority}" + (f", group {plain(job.group)}" if job.group else "")
     yield "enqueued", _time(job.enqueued_ms)
     yield "due", _time(job.due_ms)
     yield "started", _time(job.started_ms)
@@ -65,9 +66,9 @@ def _progress(value: Any) -> str:
 
 def _failure(failure: Failure) -> str:
     where = f"attempt {failure.attempt}" if failure.attempt else "no attempt"
-    worker = f" on worker {_plain(failure.worker)}" if failure.worker else ""
-    kind = f"{_plain(failure.kind)} ({'final' if failure.final else 'retryable'})"
-    return f"{_time(failure.at_ms)}  {where}{worker}: {kind}: {_plain(failure.message)}"
+    worker = f" on worker {plain(failure.worker)}" if failure.worker else ""
+    kind = f"{plain(failure.kind)} ({'final' if failure.final else 'retryable'})"
+    return f"{_time(failure.at_ms)}  {where}{worker}: {kind}: {plain(failure.message)}"
 
 
 def _time(ms: int) -> str:
@@ -79,15 +80,27 @@ def _time(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z" if ms else ""
 
 
-def _value(value: Any) -> str:
-    text = _plain(_encoder.encode(value).decode())
-    return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
+def day(ms: int) -> str:
+    """A time to the second, in UTC.
 
-
-def _plain(text: str) -> str:
-    r"""A text in one line, with all that a terminal would act on spelt out.
-
-    >>> print(_plain("red \x1b[31m, two\nlines, für"))
-    red \x1b[31m, two\nlines, für
+    >>> day(1_700_000_000_123)
+    '2023-11-14 22:13:20'
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def as_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows under their head, in columns as wide as they must be.
+
+    >>> print(as_table([("WHO", "VERB"), ("ann@desk", "pause")]))
+    WHO       VERB
+    ann@desk  pause
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _value(value: Any) -> str:
+    text = plain(_encoder.encode(value).decode())
+    return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"

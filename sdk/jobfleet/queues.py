@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from jobfleet import dead_letters, flows
+from jobfleet.audit import AuditEntry, Author
 from jobfleet.errors import InvalidJob, JobfleetError
 from jobfleet.flows import FailureFilter, FailureGroup, Flow
 from jobfleet.job import JobLog, JobView
@@ -45,17 +46,27 @@ def _spacing(per_second: float | None) -> int:
     return round(1000 / per_second) if per_second else 0
 
 
+def _paused(return_running: bool) -> dict[str, int]:
+    return {"paused": 1, "return_running": int(return_running)}
+
+
 def _ended(state: State) -> State:
     if not state.terminal:
         raise InvalidJob("state", f"{state.value!r} cannot be cleaned; give completed, failed or cancelled")
     return state
 
 
+def _some(newest: int) -> int:
+    if newest < 1:
+        raise InvalidJob("newest", f"{newest!r} must be at least 1 entry")
+    return newest
+
+
 class _Verbs:
     """The verbs of a queue as Commands and flows; the doors below run them."""
 
-    def __init__(self, connections: Connections, name: str) -> None:
-        self._connections = connections
+    def __init__(self, connections: Connections, name: str, by: Author) -> None:
+        self._connections, self._by = connections, by
         self.name = name
 
     @property
@@ -108,29 +119,33 @@ class QueueHandle(_Verbs):
 
     async def cancel(self, job_id: str) -> Cancellation:
         """Cancel a job, wherever it is; ``told``: it runs, and its worker ends it."""
-        return await self._follow(flows.cancel(*self._at, job_id))
+        return await self._follow(flows.cancel(*self._at, job_id, self._by))
 
     async def retry(self, *job_ids: str) -> int:
         """Try failed or cancelled jobs again, with all their attempts; returns how many were such."""
-        answers = await self._run(steering.retry(*self._at, job_ids)) if job_ids else []
+        answers = await self._run(steering.retry(*self._at, job_ids, by=self._by)) if job_ids else []
         return sum(answers)
 
     async def retry_where(self, wanted: FailureFilter = ANY, *, per_second: float | None = None) -> int:
         """Try all failed jobs that are meant again, so many a second; returns how many."""
-        return await self._follow(flows.retry_where(*self._at, wanted, _spacing(per_second), self._connections.seal))
+        flow = flows.retry_where(*self._at, wanted, _spacing(per_second), self._connections.seal, self._by)
+        return await self._follow(flow)
 
     async def discard(self, *job_ids: str) -> int:
         """Forget jobs that have ended; returns how many."""
-        return await self._run(steering.discard(*self._at, job_ids)) if job_ids else 0
+        return await self._run(steering.discard(*self._at, job_ids, self._by)) if job_ids else 0
 
     async def clean(self, state: State, older_than: float = 0.0) -> int:
         """Forget the completed, failed or cancelled jobs that ended longer ago than that, in seconds."""
-        return await self._follow(flows.clean(*self._at, _ended(state), round(older_than * 1000)))
+        return await self._follow(flows.clean(*self._at, _ended(state), round(older_than * 1000), self._by))
 
     async def obliterate(self, name: str, *, force: bool = False) -> int:
-        """Delete the queue and all in it; ``name`` repeats its name. Refused while jobs run, but with ``force``."""
+        """Delete the queue and all in it but its audit; returns how many jobs went.
+
+        ``name`` repeats its name. Refused while jobs run, but with ``force``.
+        """
         self._guard(name)
-        return await self._follow(flows.obliterate(*self._at, force=force))
+        return await self._follow(flows.obliterate(*self._at, force=force, by=self._by))
 
     async def pause(self, *, return_running: bool = False) -> None:
         """Hand out nothing more, to any worker anywhere; running jobs go on.
@@ -139,16 +154,16 @@ class QueueHandle(_Verbs):
         and the jobs wait at the head of their lines again, unfailed. Workers hear of it at once; one that does not,
         with its next heartbeat. Where a JobQueue resource rules, set ``spec.paused`` instead.
         """
-        await self._follow(flows.configure(*self._at, {"paused": 1, "return_running": int(return_running)}))
+        await self._follow(flows.configure(*self._at, _paused(return_running), self._by))
 
     async def resume(self) -> None:
         """End a pause."""
-        await self._follow(flows.configure(*self._at, RESUMED))
+        await self._follow(flows.configure(*self._at, RESUMED, self._by))
 
     async def limit(self, limits: Limits) -> None:
         """Set limits."""
         if settings := limits.settings():
-            await self._run(steering.configure(*self._at, settings))
+            await self._run(steering.configure(*self._at, settings, self._by))
 
     async def settings(self) -> QueueSettings:
         """All settings of the queue; of those that were never set, the defaults."""
@@ -163,21 +178,21 @@ class QueueHandle(_Verbs):
             InvalidJob: a setting is unknown or out of its bounds; the error names it.
         """
         if settings:
-            await self._follow(flows.configure(*self._at, settings))
+            await self._follow(flows.configure(*self._at, settings, self._by))
 
     async def forward(self) -> int:
         """Carry failed jobs that are on their way to the dead-letter queue now; returns how many arrived.
 
         Workers of the queue do so every few seconds by themselves, and the operator where there are none.
         """
-        return await self._follow(dead_letters.carry_all(*self._at, self._connections.seal))
+        return await self._follow(dead_letters.carry_all(*self._at, self._connections.seal, self._by))
 
     async def group(
         self, group: str, *, weight: float = 1.0, max_active: int = 0, rate: int = 0, rate_seconds: float = 1.0
     ) -> None:
         """Give one group its own weight and limits; 0: those of all groups."""
         config = group_config(weight, max_active, rate, rate_seconds)
-        await self._run(steering.configure_group(*self._at, group, config))
+        await self._run(steering.configure_group(*self._at, group, config, self._by))
 
     async def wait(self, job_id: str, timeout: float | None = None) -> JobView | None:  # noqa: ASYNC109 - the field's word
         """The job when it has ended; None where it is unknown.
@@ -186,6 +201,14 @@ class QueueHandle(_Verbs):
             TimeoutError: it has not ended in ``timeout`` seconds.
         """
         return await self._connections.ends(self.name).wait(job_id, timeout)
+
+    async def audit(self, newest: int = 100) -> list[AuditEntry]:
+        """Who did what to the queue, and why: at most so many entries, the newest first.
+
+        Raises:
+            InvalidJob: ``newest`` is below 1.
+        """
+        return await self._run(looking.read_audit(*self._at, _some(newest)))
 
     async def events(self, after: str = "$") -> AsyncIterator[Event]:
         """What happens from now on, or after the event with that id ("0": from the oldest that is kept). Never ends."""
@@ -233,42 +256,43 @@ class SyncQueueHandle(_Verbs):
 
     def cancel(self, job_id: str) -> Cancellation:
         """Cancel a job, wherever it is."""
-        return self._follow(flows.cancel(*self._at, job_id))
+        return self._follow(flows.cancel(*self._at, job_id, self._by))
 
     def retry(self, *job_ids: str) -> int:
         """Try failed or cancelled jobs again."""
-        answers = self._run(steering.retry(*self._at, job_ids)) if job_ids else []
+        answers = self._run(steering.retry(*self._at, job_ids, by=self._by)) if job_ids else []
         return sum(answers)
 
     def retry_where(self, wanted: FailureFilter = ANY, *, per_second: float | None = None) -> int:
         """Try all failed jobs that are meant again, so many a second."""
-        return self._follow(flows.retry_where(*self._at, wanted, _spacing(per_second), self._connections.seal))
+        flow = flows.retry_where(*self._at, wanted, _spacing(per_second), self._connections.seal, self._by)
+        return self._follow(flow)
 
     def discard(self, *job_ids: str) -> int:
         """Forget jobs that have ended."""
-        return self._run(steering.discard(*self._at, job_ids)) if job_ids else 0
+        return self._run(steering.discard(*self._at, job_ids, self._by)) if job_ids else 0
 
     def clean(self, state: State, older_than: float = 0.0) -> int:
         """Forget jobs that ended longer ago than that, in seconds."""
-        return self._follow(flows.clean(*self._at, _ended(state), round(older_than * 1000)))
+        return self._follow(flows.clean(*self._at, _ended(state), round(older_than * 1000), self._by))
 
     def obliterate(self, name: str, *, force: bool = False) -> int:
-        """Delete the queue with all that is in it."""
+        """Delete the queue; as :meth:`QueueHandle.obliterate`."""
         self._guard(name)
-        return self._follow(flows.obliterate(*self._at, force=force))
+        return self._follow(flows.obliterate(*self._at, force=force, by=self._by))
 
     def pause(self, *, return_running: bool = False) -> None:
         """Hand out nothing more; as :meth:`QueueHandle.pause`."""
-        self._follow(flows.configure(*self._at, {"paused": 1, "return_running": int(return_running)}))
+        self._follow(flows.configure(*self._at, _paused(return_running), self._by))
 
     def resume(self) -> None:
         """End a pause."""
-        self._follow(flows.configure(*self._at, RESUMED))
+        self._follow(flows.configure(*self._at, RESUMED, self._by))
 
     def limit(self, limits: Limits) -> None:
         """Set limits."""
         if settings := limits.settings():
-            self._run(steering.configure(*self._at, settings))
+            self._run(steering.configure(*self._at, settings, self._by))
 
     def settings(self) -> QueueSettings:
         """All settings of the queue; of those that were never set, the defaults."""
@@ -277,18 +301,22 @@ class SyncQueueHandle(_Verbs):
     def configure(self, **settings: int | str) -> None:
         """Write settings by their names; as :meth:`QueueHandle.configure`."""
         if settings:
-            self._follow(flows.configure(*self._at, settings))
+            self._follow(flows.configure(*self._at, settings, self._by))
 
     def forward(self) -> int:
         """Carry failed jobs to the dead-letter queue now; as :meth:`QueueHandle.forward`."""
-        return self._follow(dead_letters.carry_all(*self._at, self._connections.seal))
+        return self._follow(dead_letters.carry_all(*self._at, self._connections.seal, self._by))
 
     def group(
         self, group: str, *, weight: float = 1.0, max_active: int = 0, rate: int = 0, rate_seconds: float = 1.0
     ) -> None:
         """Give one group its own weight and limits."""
         config = group_config(weight, max_active, rate, rate_seconds)
-        self._run(steering.configure_group(*self._at, group, config))
+        self._run(steering.configure_group(*self._at, group, config, self._by))
+
+    def audit(self, newest: int = 100) -> list[AuditEntry]:
+        """Who did what to the queue; as :meth:`QueueHandle.audit`."""
+        return self._run(looking.read_audit(*self._at, _some(newest)))
 
     def wait(self, job_id: str, timeout: float | None = None) -> JobView | None:
         """The job when it has ended; as :meth:`QueueHandle.wait`."""

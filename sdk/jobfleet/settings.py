@@ -33,6 +33,7 @@ class QueueSettings:
         max_length: jobs that may wait or be delayed.
         max_memory_percent: used memory, in percent of Redis' ``maxmemory``, above which jobs are refused.
         events: events that are kept, about; fewer where they tell of many jobs each: some 20 ids for each event.
+        audit: entries of the audit that are kept; it cannot be turned off.
         max_active: jobs that run at a time, on all workers together.
         rate_count, rate_ms: jobs that are handed out in that many milliseconds, with bursts up to the same number.
         group_max_active, group_rate_count, group_rate_ms: likewise for each group that has no limits of its own.
@@ -50,6 +51,7 @@ class QueueSettings:
     max_length: int = 0
     max_memory_percent: int = 0
     events: int = 1_000
+    audit: int = 1_000
     max_active: int = 0
     rate_count: int = 0
     rate_ms: int = 1_000
@@ -86,6 +88,7 @@ BOUNDS = {name: (0, MOST) for name in NAMES if name not in _SWITCHES + _TEXTS} |
     "max_deliveries": (1, 254),
     "max_job_bytes": (1, 512 * 1024 * 1024),
     "max_memory_percent": (0, 100),
+    "audit": (100, 100_000),
     "rate_ms": (1, MOST),
     "group_rate_ms": (1, MOST),
 }

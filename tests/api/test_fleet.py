@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from api.stage import Process, Shop, enqueue, pool_manifest, queue_manifest, ready, start_operator, until
+from jobfleet import Fleet
+from jobfleet.audit import AuditEntry
 from jobfleet.inspection import Inspector, QueueAddress, QueueSettings
 
 
@@ -271,3 +273,41 @@ async def test_deleting_a_queue_keeps_its_jobs_unless_it_says_purge(
     events = await until("the purge is told", lambda: shop.events("Purged"))
     assert events == ["deletionPolicy is Purge: 12 jobs were deleted with the JobQueue"]
     assert await waiting() == 0
+
+
+async def audit_of(shop: Shop, redis_url: str) -> dict[str, AuditEntry]:
+    """The oldest entry of each verb in the queue's audit."""
+    async with Fleet(redis_url, realm=shop.namespace) as fleet:
+        return {entry.verb: entry for entry in await fleet.queue("photos").audit()}
+
+
+async def test_what_the_operator_does_to_a_queue_is_told_in_its_audit(
+    shop: Shop, operator: Process, redis_url: str, inspector: Inspector
+) -> None:
+    shop.apply(queue_manifest(deletionPolicy="Purge"), pool_manifest(maxReplicas=8))
+    await until("the Deployment is there", lambda: shop.replicas() == 0)
+    assert await audit_of(shop, redis_url) == {}, "the first settings are what a queue has that was told nothing"
+    await enqueue(shop, redis_url, 100)
+    await until("it has five replicas", lambda: shop.replicas() == 5)
+    decision = await until("the status tells", lambda: shop.get("workerpool", "photos")["status"].get("lastDecision"))
+    shop.apply(queue_manifest(deletionPolicy="Purge", paused=True))
+    await until("the pause is shown", lambda: shop.get("jobqueue", "photos")["status"]["health"] == "Paused")
+    shop.kubectl("delete", "jobqueue", "photos")
+    await until("the purge is told", lambda: shop.events("Purged"))
+    told = await audit_of(shop, redis_url)
+    assert {entry.who for entry in told.values()} == {"operator/everywhere"}
+    scale, pause, purge = told["scale"], told["pause"], told["purge"]
+    number = f"decision 1 of term {decision['term']}"
+    assert (scale.count, scale.what) == (5, f"WorkerPool photos from 0 to 5 workers, {number}")
+    assert scale.why == "backlog 100 at 20 a worker asks for 5"
+    cause = "JobQueue photos, generation 2"
+    assert (pause.what, pause.why) == ("paused 0->1", f"{cause}, by kubectl-client-side-apply")
+    assert (purge.count, purge.why) == (100, f"{cause}: deleted, deletionPolicy is Purge")
+
+
+async def test_what_is_only_recommended_is_not_told_in_the_audit(shop: Shop, operator: Process, redis_url: str) -> None:
+    shop.apply(queue_manifest(), pool_manifest(mode="Recommend", minReplicas=1))
+    await until("the Deployment is there", lambda: shop.replicas() == 1)
+    await enqueue(shop, redis_url, 100)
+    await until("it is recommended", lambda: shop.events("Recommended"))
+    assert await audit_of(shop, redis_url) == {}

@@ -288,12 +288,13 @@ async def test_a_heartbeat_tells_what_is_held_and_whose_lease_has_ended(queue: Q
     assert (alive.id, alive.name, alive.pool, alive.slots, alive.busy) == ("w1", "pod-1", "pool", 4, 1)
 
 
-async def test_a_purge_leaves_no_key_behind(queue: Queue) -> None:
+async def test_a_purge_leaves_no_key_behind_but_the_audit_which_ends_some_day(queue: Queue) -> None:
     await queue.enqueue(new("a"), new("b", due=-1000))
     await queue.exchange("w1", 1)
     await queue.client.run(steering.configure(REALM, QUEUE, {"paused": 0}))
     assert await queue.client.run(steering.purge(REALM, QUEUE, ["w1"])) == 2
-    assert await queue.client._redis.keys("*") == []
+    assert await queue.client._redis.keys("*") == [b"jf:{test/photos}:audit"]
+    assert await queue.client._redis.ttl("jf:{test/photos}:audit") == 90 * 86_400
 
 
 async def test_the_oldest_waiting_job_is_found_among_all_priorities(queue: Queue) -> None:

@@ -170,7 +170,7 @@ async def test_a_purge_deletes_the_queue_and_no_other(inspector: Inspector, flee
     await fleet.enqueue("invoices", "job", {})
     await claim(fleet, "w", 1)
     assert await inspector.purge(PHOTOS) == 1
-    assert await fleet.client()._redis.keys("*shop/photos*") == []
+    assert await fleet.client()._redis.keys("*shop/photos*") == [b"jf:{shop/photos}:audit"]
     assert (await fleet.status("invoices")).waiting == 1
 
 
@@ -188,4 +188,5 @@ def test_the_environment_of_a_worker_is_what_the_sdk_reads() -> None:
     variables = inspection.worker_environment(queues=["a", "b"], concurrency=3, drain_seconds=9, pool="p")
     variables |= inspection.connection_environment(redis_url="redis://r/1", realm="shop")
     variables[inspection.WORKER_NAME_VARIABLE] = "pod"
-    assert Environment.read(variables) == Environment("redis://r/1", "shop", {"a": 1, "b": 1}, 3, "pod", "p", 9, 8081)
+    expected = Environment("redis://r/1", "shop", {"a": 1, "b": 1}, 3, "pod", "p", 9, 8081, "worker/pod")
+    assert Environment.read(variables) == expected

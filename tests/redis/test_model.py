@@ -63,6 +63,8 @@ class Model:
     on_their_way: set[str] = field(default_factory=set)
     letters: set[tuple[str, int]] = field(default_factory=set)
     alive: set[str] = field(default_factory=set)
+    told: list[tuple[str, int]] = field(default_factory=lambda: [("configure", 0)])
+    """Verbs and counts of the audit; the first is of the settings that each example begins with."""
 
     def those(self, state: State) -> list[str]:
         return [job_id for job_id, job in self.jobs.items() if job.state is state]
@@ -209,6 +211,8 @@ class QueueMachine(RuleBasedStateMachine):
         job_id = data.draw(st.sampled_from(sorted(self.model.jobs)))
         job = self.model.jobs[job_id]
         answer = self.run(steering.cancel(REALM, QUEUE, job_id, WORKERS))
+        if not job.state.terminal and not job.cancelling:
+            self.model.told.append(("cancel", 1))
         if job.state is State.ACTIVE:
             assert answer == "told"
             job.cancelling = True
@@ -225,6 +229,7 @@ class QueueMachine(RuleBasedStateMachine):
         job_id = data.draw(st.sampled_from(ended))
         job = self.model.jobs[job_id]
         assert self.run(steering.retry(REALM, QUEUE, [job_id])) == [True]
+        self.model.told.append(("retry", 1))
         job.state, job.failures, job.lost = State.WAITING, 0, 0
         self.model.on_their_way.discard(job_id)
 
@@ -241,12 +246,15 @@ class QueueMachine(RuleBasedStateMachine):
     def discard(self, data: st.DataObject) -> None:
         job_id = data.draw(st.sampled_from([i for i, job in self.model.jobs.items() if job.state.terminal]))
         assert self.run(steering.discard(REALM, QUEUE, [job_id])) == 1
+        self.model.told.append(("discard", 1))
         del self.model.jobs[job_id]
         self.model.on_their_way.discard(job_id)
 
     @rule(on=st.booleans())
     def name_a_dead_letter_queue(self, on: bool) -> None:
         self.run(steering.configure(REALM, QUEUE, {"dead_letter": GRAVE if on else ""}))
+        if self.model.dead_letter != on:
+            self.model.told.append(("configure", 0))
         self.model.dead_letter = on
 
     @rule(steps=st.integers(1, 3))
@@ -272,6 +280,10 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(paused=st.booleans(), returning=st.booleans())
     def pause(self, paused: bool, returning: bool = False) -> None:
         self.run(steering.configure(REALM, QUEUE, {"paused": paused, "return_running": returning}))
+        if self.model.paused != paused:
+            self.model.told.append(("pause" if paused else "resume", 0))
+        elif self.model.returning != returning:
+            self.model.told.append(("configure", 0))
         self.model.paused, self.model.returning = paused, returning
 
     @precondition(lambda self: self.model.alive)
@@ -281,9 +293,13 @@ class QueueMachine(RuleBasedStateMachine):
         if on:
             held = sum(job.holder == worker for job in self.model.jobs.values())
             assert self.run(steering.drain(REALM, QUEUE, [worker])) == {worker: held}
+            if worker not in self.model.draining:
+                self.model.told.append(("drain", 1))
             self.model.draining.add(worker)
         else:
             self.run(steering.undrain(REALM, QUEUE, [worker]))
+            if worker in self.model.draining:
+                self.model.told.append(("undrain", 1))
             self.model.draining.discard(worker)
 
     @rule(state=st.sampled_from(State))
@@ -315,6 +331,11 @@ class QueueMachine(RuleBasedStateMachine):
         held = {w: sum(job.holder == w for job in self.model.jobs.values()) for w in self.model.alive}
         assert busy == held
         assert {worker.id for worker in reading.workers if worker.draining} == self.model.draining
+
+    @invariant()
+    def the_audit_tells_what_was_done_and_nothing_else(self) -> None:
+        entries = self.run(looking.read_audit(REALM, QUEUE, 1_000))
+        assert [(entry.verb, entry.count) for entry in reversed(entries)] == self.model.told
 
     @invariant()
     def what_ended_is_listed(self) -> None:

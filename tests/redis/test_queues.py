@@ -182,7 +182,7 @@ async def test_obliterate_wants_the_name_and_minds_running_jobs(fleet: Fleet) ->
     with pytest.raises(JobfleetError, match="1 running jobs"):
         await queue.obliterate(QUEUE)
     assert await queue.obliterate(QUEUE, force=True) == 1
-    assert await fleet.client()._redis.keys("*") == []
+    assert await fleet.client()._redis.keys("*") == [b"jf:{default/photos}:audit"]
 
 
 async def test_limits_hold_and_a_full_queue_says_so(fleet: Fleet) -> None:

@@ -18,9 +18,9 @@ SAID_AFTER_SECONDS = 5.0
 class Redises:
     """All the Redis servers that queues live in."""
 
-    def __init__(self, woken: Callable[[QueueAddress], None]) -> None:
-        """`woken` is called when a queue got work while it was empty."""
-        self._woken = woken
+    def __init__(self, woken: Callable[[QueueAddress], None], actor: str = "operator") -> None:
+        """`woken` is called when a queue got work while it was empty; `actor` is who acts, for the queues' audit."""
+        self._woken, self._actor = woken, actor
         self._inspectors: dict[str, Inspector] = {}
         self._listeners: dict[str, asyncio.Task[None]] = {}
         self._failing: dict[str, tuple[float, str]] = {}
@@ -31,7 +31,7 @@ class Redises:
         inspector = self._inspectors.get(url)
         if inspector is None:
             try:
-                inspector = Inspector(url)
+                inspector = Inspector(url, self._actor)
             except (ValueError, JobfleetError) as error:
                 msg = f"the Redis URL is not valid: {error}"
                 raise InspectionError(msg) from error

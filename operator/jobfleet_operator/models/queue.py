@@ -62,7 +62,7 @@ class KeptFailed(Kept):
 
 
 class Retention(Part):
-    """What Redis keeps of jobs that ended."""
+    """What Redis keeps of jobs that ended, and of what was done to the queue."""
 
     completed: Kept = Field(
         default_factory=Kept, description="Completed jobs, with their results: 1,000 for a day by default."
@@ -70,6 +70,14 @@ class Retention(Part):
     failed: KeptFailed = Field(
         default_factory=KeptFailed,
         description="Failed jobs, to inspect and retry: 10,000 for 30 days by default.",
+    )
+    audit_entries: int = Field(
+        default=1_000,
+        ge=100,
+        le=100_000,
+        description="Keep at most this many entries of the queue's audit, the newest: who paused, cancelled, retried, "
+        "purged, scaled. It cannot be turned off.",
+        json_schema_extra=remark(remedy="a count of kept entries from 100 to 100000"),
     )
 
 
@@ -136,7 +144,7 @@ class JobQueueSpec(Part):
     )
     retention: Retention = Field(
         default_factory=Retention,
-        description="What Redis keeps of jobs that ended, by count and by age.",
+        description="What Redis keeps of jobs that ended, by count and by age, and of what was done to the queue.",
     )
     deletion_policy: Literal["Retain", "Purge"] = Field(
         default="Retain",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jobfleet.audit import Author
 from jobfleet.keys import queue_keys
 from jobfleet.scripts.command import Argument, Command, Script
 
@@ -35,7 +36,11 @@ def forward(realm: str, queue: str, limit: int) -> Command[tuple[str, list[Taken
     return Command(_forward, queue_keys(realm, queue).all, [limit, LEASE_MS], parse)
 
 
-def forwarded(realm: str, queue: str, jobs: Sequence[tuple[str, int]]) -> Command[int]:
-    """Say that these need not be carried any more: id, and when it failed, Unix ms. At least one must be given."""
-    args: list[Argument] = [part for job in jobs for part in job]
-    return Command(_forwarded, queue_keys(realm, queue).all, args, int)
+def forwarded(realm: str, queue: str, jobs: Sequence[tuple[str, int]], by: Author | None = None) -> Command[int]:
+    """Say that these need not be carried any more: id, and when it failed, Unix ms. At least one must be given.
+
+    ``by``: who asked for it, for the queue's audit; None: nobody, it was due.
+    """
+    keys = queue_keys(realm, queue)
+    args: list[Argument] = [by.packed() if by else b"", *(part for job in jobs for part in job)]
+    return Command(_forwarded, [*keys.all, keys.audit], args, int)

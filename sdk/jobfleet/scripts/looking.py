@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jobfleet import codec, record
+from jobfleet.audit import AuditEntry, unpack_entries
 from jobfleet.job import JobLog, JobView
 from jobfleet.keys import queue_keys
 from jobfleet.report import unpack_log
@@ -24,6 +25,7 @@ _list_active = Script("list_active")
 _waiting_groups = Script("waiting_groups")
 _list_groups = Script("list_groups")
 _read_log = Script("read_log")
+_read_audit = Script("read_audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,3 +229,8 @@ def read_log(realm: str, queue: str, job_id: str, start: int, limit: int) -> Com
     """Lines of a job's log from number ``start``, at most ``limit``; below 0, ``start`` counts from the end."""
     names = [queue_keys(realm, queue).logs]
     return Command(_read_log, names, [job_id], lambda raw: unpack_log(raw, start, limit))
+
+
+def read_audit(realm: str, queue: str, newest: int) -> Command[list[AuditEntry]]:
+    """The newest entries of a queue's audit, the newest first."""
+    return Command(_read_audit, [queue_keys(realm, queue).audit], [newest], unpack_entries)

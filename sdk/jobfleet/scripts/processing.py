@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from jobfleet.audit import Author
 from jobfleet.codec import MARK_BYTE, bound_to, pack_failure
 from jobfleet.job import ClaimedJob, Failure
 from jobfleet.keys import WAKE_CHANNEL, queue_keys
@@ -197,13 +198,17 @@ POISON = pack_failure(
 LOST = pack_failure(Failure("lease lost", "the worker died, or could not reach Redis; the job went back to the queue"))
 
 
-def reclaim(realm: str, queue: str, worker: str, *, known_dead: bool) -> Command[int]:
-    """Give a dead worker's jobs back; the answer is how many, or -1: its lease still runs and it is not known dead."""
+def reclaim(realm: str, queue: str, worker: str, *, known_dead: bool, by: Author | None = None) -> Command[int]:
+    """Give a dead worker's jobs back; the answer is how many, or -1: its lease still runs and it is not known dead.
+
+    ``by``: whose act it is, for the queue's audit; None: nobody's, its lease was over.
+    """
     keys = queue_keys(realm, queue)
     args: list[Argument] = [worker, int(known_dead), POISON, WAKE_CHANNEL, keys.address, keys.ends, LOST]
+    args.append(by.packed() if by else b"")
     return Command(
         _reclaim,
-        [*keys.all, keys.active(worker)],
+        [*keys.all, keys.audit, keys.active(worker)],
         args,
         int,
     )

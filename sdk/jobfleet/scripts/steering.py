@@ -1,12 +1,17 @@
-"""Verbs of those who steer: settings, groups, drain, and what is done to jobs by hand."""
+"""Verbs of those who steer: settings, groups, drain, and what is done to jobs by hand.
+
+``by`` is who does it: each that changes something appends to the queue's audit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from jobfleet.keys import WAKE_CHANNEL, queue_keys
+from jobfleet.audit import NOBODY, Author
+from jobfleet.keys import WAKE_CHANNEL, QueueKeys, queue_keys
+from jobfleet.plain import cut, plain
 from jobfleet.scripts.command import Argument, Command, Script
 from jobfleet.settings import checked
 from jobfleet.states import State
@@ -21,17 +26,26 @@ _cancel = Script("cancel")
 _retry = Script("retry")
 _discard = Script("discard")
 _clean = Script("clean")
+_record = Script("record")
+
+WHAT_BYTES: Final = 1000
 
 
-def configure(realm: str, queue: str, settings: Mapping[str, int | str]) -> Command[int]:
+def _acting(keys: QueueKeys) -> list[str]:
+    return [*keys.all, keys.audit]
+
+
+def configure(realm: str, queue: str, settings: Mapping[str, int | str], by: Author = NOBODY) -> Command[int]:
     """Write settings, by their names in :class:`jobfleet.settings.QueueSettings`; those not named keep their value.
+
+    The answer is how many changed.
 
     Raises:
         InvalidJob: a setting is unknown or out of its bounds; the error names it.
     """
     keys = queue_keys(realm, queue)
-    args: list[Argument] = [part for pair in checked(queue, settings).items() for part in pair]
-    return Command(_configure, [keys.config, keys.counters, keys.wake], args, int)
+    args: list[Argument] = [by.packed(), *(part for pair in checked(queue, settings).items() for part in pair)]
+    return Command(_configure, [keys.config, keys.counters, keys.wake, keys.audit], args, int)
 
 
 def tell(realm: str, queue: str, workers: Sequence[str], word: str) -> Command[int]:
@@ -44,7 +58,9 @@ DRAIN_MS = 60_000
 """How long a worker is given nothing after it was told to drain, unless it is told again."""
 
 
-def drain(realm: str, queue: str, workers: Sequence[str], lasts_ms: int = DRAIN_MS) -> Command[dict[str, int]]:
+def drain(
+    realm: str, queue: str, workers: Sequence[str], lasts_ms: int = DRAIN_MS, by: Author = NOBODY
+) -> Command[dict[str, int]]:
     """Give those workers nothing for so long; the answer is what each still holds, -1 where there is no such worker.
 
     A name instead of a worker's id holds for a worker of that name that comes up meanwhile.
@@ -54,26 +70,29 @@ def drain(realm: str, queue: str, workers: Sequence[str], lasts_ms: int = DRAIN_
     def parse(raw: list[Any]) -> dict[str, int]:
         return dict(zip(workers, raw, strict=True))
 
-    names = [keys.draining, keys.workers, *(keys.active(worker) for worker in workers)]
-    return Command(_drain, names, [lasts_ms, *workers], parse)
+    names = [keys.draining, keys.workers, keys.config, keys.audit, *(keys.active(worker) for worker in workers)]
+    return Command(_drain, names, [lasts_ms, by.packed(), *workers], parse)
 
 
-def undrain(realm: str, queue: str, workers: Sequence[str]) -> Command[int]:
+def undrain(realm: str, queue: str, workers: Sequence[str], by: Author = NOBODY) -> Command[int]:
     """Give those workers jobs again; the answer is how many had been draining. At least one must be named."""
     keys = queue_keys(realm, queue)
-    return Command(_undrain, [keys.draining, keys.counters, keys.wake], list(workers), int)
+    names = [keys.draining, keys.counters, keys.wake, keys.config, keys.audit]
+    return Command(_undrain, names, [by.packed(), *workers], int)
 
 
-def purge(realm: str, queue: str, workers: Sequence[str]) -> Command[int]:
-    """Delete every key of a queue, the named workers' own among them; the answer is how many jobs went."""
+def purge(realm: str, queue: str, workers: Sequence[str], by: Author = NOBODY) -> Command[int]:
+    """Delete every key of a queue but its audit, and the named workers' own; the answer is how many jobs went."""
     keys = queue_keys(realm, queue)
     own = [name for worker in workers for name in (keys.active(worker), keys.control(worker))]
-    return Command(_purge, [keys.jobs, *(name for name in keys.all if name != keys.jobs), *own], [], int)
+    first = [keys.jobs, keys.config, keys.audit]
+    others = [name for name in keys.all if name not in first]
+    return Command(_purge, [*first, *others, *own], [by.packed()], int)
 
 
-def configure_group(realm: str, queue: str, group: str, config: bytes) -> Command[int]:
+def configure_group(realm: str, queue: str, group: str, config: bytes, by: Author = NOBODY) -> Command[int]:
     """Give a group what :func:`jobfleet.codec.pack_group` packed; empty: what all groups have."""
-    return Command(_group, queue_keys(realm, queue).all, [group, config], int)
+    return Command(_group, _acting(queue_keys(realm, queue)), [group, config, by.about(group).packed()], int)
 
 
 class Cancellation(StrEnum):
@@ -85,27 +104,34 @@ class Cancellation(StrEnum):
     UNKNOWN = "unknown"
 
 
-def cancel(realm: str, queue: str, job_id: str, workers: Sequence[str]) -> Command[Cancellation]:
+def cancel(realm: str, queue: str, job_id: str, workers: Sequence[str], by: Author = NOBODY) -> Command[Cancellation]:
     """Cancel a job; the workers are all that may hold it."""
     keys = queue_keys(realm, queue)
     own = [name for worker in workers for name in (keys.active(worker), keys.control(worker))]
-    return Command(_cancel, [*keys.all, *own], [job_id, keys.ends, *workers], lambda raw: Cancellation(raw.decode()))
+    args: list[Argument] = [job_id, keys.ends, by.packed(), *workers]
+    return Command(_cancel, [*_acting(keys), *own], args, lambda raw: Cancellation(raw.decode()))
 
 
 def retry(
-    realm: str, queue: str, job_ids: Sequence[str], spacing_ms: int = 0, first_ms: int = 0
+    realm: str, queue: str, job_ids: Sequence[str], spacing_ms: int = 0, first_ms: int = 0, by: Author = NOBODY
 ) -> Command[list[bool]]:
     """Try failed or cancelled jobs again, ``spacing_ms`` apart, the first in ``first_ms``; was each of them one?"""
     keys = queue_keys(realm, queue)
-    args: list[Argument] = [WAKE_CHANNEL, keys.address, spacing_ms, first_ms, *job_ids]
-    return Command(_retry, keys.all, args, lambda raw: [answer == 1 for answer in raw])
+    args: list[Argument] = [WAKE_CHANNEL, keys.address, spacing_ms, first_ms, by.packed(), *job_ids]
+    return Command(_retry, _acting(keys), args, lambda raw: [answer == 1 for answer in raw])
 
 
-def discard(realm: str, queue: str, job_ids: Sequence[str]) -> Command[int]:
+def discard(realm: str, queue: str, job_ids: Sequence[str], by: Author = NOBODY) -> Command[int]:
     """Forget jobs that have ended; the answer is how many. At least one id must be given."""
-    return Command(_discard, queue_keys(realm, queue).all, list(job_ids), int)
+    return Command(_discard, _acting(queue_keys(realm, queue)), [by.packed(), *dict.fromkeys(job_ids)], int)
 
 
-def clean(realm: str, queue: str, state: State, before_ms: int, limit: int) -> Command[int]:
+def clean(realm: str, queue: str, state: State, before_ms: int, limit: int, by: Author = NOBODY) -> Command[int]:
     """Forget the oldest completed, failed or cancelled jobs that ended before a time, at most ``limit``."""
-    return Command(_clean, queue_keys(realm, queue).all, [state.value, before_ms, limit], int)
+    return Command(_clean, _acting(queue_keys(realm, queue)), [state.value, before_ms, limit, by.packed()], int)
+
+
+def record(realm: str, queue: str, by: Author, verb: str, count: int, what: str) -> Command[int]:
+    """Append to the audit what was done to a queue's workers outside of Redis; ``count``: how many they are."""
+    keys = queue_keys(realm, queue)
+    return Command(_record, [keys.audit, keys.config], [by.packed(), verb, count, cut(plain(what), WHAT_BYTES)], int)

@@ -58,18 +58,22 @@ class Worker:
         self._slots = Slots(settings.concurrency)
         self._execution: Execution | None = None
 
-    def resize(self, slots: int) -> None:
+    def resize(self, slots: int) -> int:
         """Run up to ``slots`` jobs at a time from now on: more at once, fewer as jobs end; no job is interrupted.
+
+        Returns how many it had.
 
         Raises:
             ConfigurationError: it is less than one.
         """
         if slots < 1:
             raise ConfigurationError(f"slots: {slots} must be at least 1; to run nothing, pause the queue")
-        log.info("worker resized", extra={"worker": self.settings.id, "slots": slots, "before": self._slots.total})
+        before = self._slots.total
+        log.info("worker resized", extra={"worker": self.settings.id, "slots": slots, "before": before})
         self._slots.resize(slots)
         if self._execution is not None:
             self._execution.threads.shrink(slots)
+        return before
 
     def pause(self, queue: str | None = None, *, return_running: bool = False) -> None:
         """Claim nothing more here, from one queue or from all; other workers go on, and this one keeps its leases.

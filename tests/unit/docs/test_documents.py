@@ -51,6 +51,7 @@ def test_the_worker_page_names_every_variable_with_its_default() -> None:
         environment.DRAIN_SECONDS,
         environment.HEALTH_PORT,
         environment.KEYS,
+        environment.ACTOR,
     }
     assert table[environment.REDIS_URL] == f"`{values.redis_url}`"
     assert table[environment.REALM] == f"`{values.realm}`"

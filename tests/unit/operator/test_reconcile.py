@@ -57,12 +57,14 @@ def test_a_pool_without_a_deployment_gets_one_of_the_decided_size() -> None:
 
 def test_growth_changes_replicas_only_and_without_conditions() -> None:
     plan = plan_pool(scene(size=5, before=2, deployment=deployment(2), pods=[pod("a"), pod("b")]))
-    assert plan[0] == actions.SetReplicas(pool().key, 5, None)
+    told = actions.Scaling((PHOTOS,), 3, "WorkerPool photos from 2 to 5 workers", "")
+    assert plan[0] == actions.SetReplicas(pool().key, 5, None, told)
 
 
 def test_shrinking_is_bound_to_the_version_that_was_seen() -> None:
     plan = plan_pool(scene(size=0, before=1, deployment=deployment(1), pods=[]))
-    assert plan[0] == actions.SetReplicas(pool().key, 0, "7")
+    told = actions.Scaling((PHOTOS,), 1, "WorkerPool photos from 1 to 0 workers", "")
+    assert plan[0] == actions.SetReplicas(pool().key, 0, "7", told)
 
 
 def test_a_deployment_that_somebody_edited_is_applied_again() -> None:
@@ -192,7 +194,7 @@ def test_what_a_queue_can_be_told_is_pushed_and_drift_is_mended() -> None:
     assert "PushSettings" not in kinds(plan_queue(queue_scene(spec=spec, seen=settled)))
     for drifted in (replace(wanted, dead_letter=""), replace(wanted, rate_count=6), replace(wanted, paused=False)):
         plan = plan_queue(queue_scene(spec=spec, seen=replace(snapshot(), settings=drifted)))
-        assert actions.PushSettings(snapshot().address, wanted) in plan
+        assert actions.PushSettings(snapshot().address, wanted, "JobQueue photos, generation 1") in plan
 
 
 def test_a_resource_and_a_queue_that_was_told_nothing_have_the_same_defaults() -> None:

@@ -115,7 +115,9 @@ def test_an_environment_is_read_whole() -> None:
             "JOBFLEET_DRAIN_SECONDS": "7", "JOBFLEET_HEALTH_PORT": "8081",
         }
     )  # fmt: skip
-    assert read == Environment("redis://r:1/2", "shop", {"a": 1, "b": 2.5, "c": 3}, 4, "pod-1", "p", 7, 8081)
+    assert read == Environment(
+        "redis://r:1/2", "shop", {"a": 1, "b": 2.5, "c": 3}, 4, "pod-1", "p", 7, 8081, "worker/pod-1"
+    )
 
 
 def test_a_worker_serves_the_queues_of_its_environment_by_their_weights() -> None:

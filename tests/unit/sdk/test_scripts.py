@@ -42,3 +42,11 @@ def test_includes_are_put_in_and_change_the_sha() -> None:
     assert "--@include" not in script.text
     assert "local function now_ms()" in script.text
     assert len(script.sha) == 40
+
+
+def test_only_what_somebody_does_can_leave_an_entry_in_the_audit() -> None:
+    acting = {verb for verb in VERBS if "--@include _audit" in (LUA / f"{verb}.lua").read_text()}
+    assert acting == {
+        "cancel", "clean", "configure", "discard", "drain", "forwarded", "group", "purge", "reclaim", "record", "retry",
+        "undrain",
+    }  # fmt: skip

@@ -1,5 +1,5 @@
 -- The keys of a queue, in the order of QueueKeys.all in keys.py. A verb that includes this file declares them all, because
--- what it touches depends on the jobs it meets.
+-- what it touches depends on the jobs it meets. The audit (_audit.lua) is not among them: only verbs that people use declare it.
 --
 -- KEYS[1..10] lines        list  waiting ids, priority 1 to 10
 -- KEYS[11] jobs            hash  id -> record

@@ -2,22 +2,26 @@
 -- in, or loses it, the job is cancelled, unless it completed before.
 --
 -- KEYS[1..41]        the queue, as in _queue.lua
--- KEYS[42..] two a worker: active (hash id -> attempt), control (list, what a worker is told), in the order of ARGV
+-- KEYS[42] audit     stream
+-- KEYS[43..] two a worker: active (hash id -> attempt), control (list, what a worker is told), in the order of ARGV
 -- ARGV[1] id
 -- ARGV[2] channel    where the end of a job is told to those who wait for it
--- ARGV[3..] worker
+-- ARGV[3] by         who and why, as in _audit.lua
+-- ARGV[4..] worker
 -- returns 'cancelled', 'told' (it runs), 'ended' (too late), or 'unknown'
 --@include _record
 --@include _queue
 --@include _shelf
+--@include _audit
 local id = ARGV[1]
 local record = redis.call('HGET', jobs, id)
 if not record then return 'unknown' end
+local function act(what) audit(KEYS[QUEUE_KEYS + 1], setting.audit, ARGV[3], 'cancel', 1, what) end
 local state, priority, attempt, failures, lost, enqueued, _, started = unpack_header(record)
 if state == ACTIVE then
-  redis.call('SADD', cancelling, id)
-  for n = 3, #ARGV do
-    local place = QUEUE_KEYS + 1 + 2 * (n - 3)
+  if redis.call('SADD', cancelling, id) == 1 then act(id .. ' (running)') end
+  for n = 4, #ARGV do
+    local place = QUEUE_KEYS + 2 + 2 * (n - 4)
     local holding = redis.call('HGET', KEYS[place], id)
     if holding then
       redis.call('RPUSH', KEYS[place + 1], 'cancel ' .. id .. ' ' .. holding)
@@ -35,4 +39,5 @@ end
 redis.call('HSET', jobs, id, with_header(record, CANCELLED, priority, attempt, failures, lost, enqueued, now, started))
 ended(id, extension_of(record), ARGV[2])
 shelve_cancelled({id})
+act(id)
 return 'cancelled'

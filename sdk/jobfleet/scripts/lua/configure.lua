@@ -1,14 +1,31 @@
--- configure: write a queue's settings; what a new setting lets through wakes a worker.
+-- configure: write a queue's settings; what a new setting lets through wakes a worker. What really changed is told in the audit.
 --
 -- KEYS[1] config    hash
 -- KEYS[2] counters  hash
 -- KEYS[3] wake      list
--- ARGV[1..] two a setting: name, value
--- returns 1
+-- KEYS[4] audit     stream
+-- ARGV[1] by        who and why, as in _audit.lua
+-- ARGV[2..] two a setting: name, value
+-- returns how many settings changed
 --@include _wake
+--@include _audit
 local config, counters, wake = KEYS[1], KEYS[2], KEYS[3]
-redis.call('HSET', config, unpack(ARGV))
+local names, default = {}, DEFAULTS
+for i = 2, #ARGV, 2 do names[#names + 1] = ARGV[i] end
+local held = redis.call('HMGET', config, unpack(names))
+local pause, others, verb = {}, {}, nil
+for n, name in ipairs(names) do
+  local old, new = held[n] or tostring(default[name]), ARGV[2 * n + 1]
+  if old ~= new then
+    local into = (name == 'paused' or name == 'return_running') and pause or others
+    into[#into + 1] = name .. ' ' .. (old == '' and "''" or old) .. '->' .. (new == '' and "''" or new)
+    if name == 'paused' then verb = new == '1' and 'pause' or 'resume' end
+  end
+end
+redis.call('HSET', config, unpack(ARGV, 2))
+if #pause > 0 then audit(KEYS[4], audit_bound(config), ARGV[1], verb or 'configure', 0, table.concat(pause, ', ')) end
+if #others > 0 then audit(KEYS[4], audit_bound(config), ARGV[1], 'configure', 0, table.concat(others, ', ')) end
 if redis.call('HGET', config, 'paused') ~= '1' and tonumber(redis.call('HGET', counters, 'waiting') or 0) > 0 then
   wake_worker(wake)
 end
-return 1
+return #pause + #others

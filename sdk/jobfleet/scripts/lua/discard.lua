@@ -1,14 +1,18 @@
 -- discard: forget jobs that have ended, by their ids.
 --
 -- KEYS[1..41]  the queue, as in _queue.lua
--- ARGV[1..] id
+-- KEYS[42] audit  stream
+-- ARGV[1] by      who and why, as in _audit.lua
+-- ARGV[2..] id
 -- returns how many were forgotten; jobs that have not ended, and unknown ones, are left out
 --@include _record
 --@include _queue
 --@include _shelf
-local records, gone = redis.call('HMGET', jobs, unpack(ARGV)), {}
-for n, id in ipairs(ARGV) do
-  local state = records[n] and string.byte(records[n])
+--@include _audit
+local records, gone = redis.call('HMGET', jobs, unpack(ARGV, 2)), {}
+for n = 2, #ARGV do
+  local id, record = ARGV[n], records[n - 1]
+  local state = record and string.byte(record)
   if state == FAILED then
     if redis.call('ZREM', failed, id) == 0 then redis.call('ZREM', forwarding, id) end
   elseif state == CANCELLED then redis.call('ZREM', cancelled, id)
@@ -16,4 +20,5 @@ for n, id in ipairs(ARGV) do
   if state == FAILED or state == CANCELLED or state == COMPLETED then gone[#gone + 1] = id end
 end
 forget(gone)
+if #gone > 0 then audit(KEYS[QUEUE_KEYS + 1], setting.audit, ARGV[1], 'discard', #gone, some(gone)) end
 return #gone

@@ -1,13 +1,27 @@
 -- group: give one group its own weight and limits, or take them away.
 --
 -- KEYS[1..41]    the queue, as in _queue.lua
+-- KEYS[42] audit  stream
 -- ARGV[1] group
 -- ARGV[2] config bytes, a MessagePack map (w, c, r, m); empty: as all others
+-- ARGV[3] by     who and why, as in _audit.lua
 -- returns 1
 --@include _record
 --@include _queue
 --@include _wake
 --@include _group
+--@include _audit
+local function told(bytes)
+  if bytes == '' then return 'as all groups' end
+  local own = cmsgpack.unpack(bytes)
+  local most = own.c and ' max_active ' .. own.c or ''
+  return 'weight ' .. (own.w or 1) .. most .. (own.r and ' rate ' .. own.r .. '/' .. own.m .. ' ms' or '')
+end
+
+local before = redis.call('HGET', group_config, ARGV[1]) or ''
+if before ~= ARGV[2] then
+  audit(KEYS[QUEUE_KEYS + 1], setting.audit, ARGV[3], 'group', 0, told(before) .. ' -> ' .. told(ARGV[2]))
+end
 if ARGV[2] == '' then redis.call('HDEL', group_config, ARGV[1]) else redis.call('HSET', group_config, ARGV[1], ARGV[2]) end
 if redis.call('HEXISTS', group_wait, ARGV[1]) == 1 then
   enter_ring(ARGV[1])

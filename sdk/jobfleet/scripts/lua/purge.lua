@@ -1,8 +1,17 @@
--- purge: delete a queue with all that is in it. The memory is given back in the background.
+-- purge: delete a queue with all that is in it but its audit, which outlives it by 90 days, or until it is used again. The
+-- memory is given back in the background.
 --
--- KEYS[1]  jobs  hash  (counted, then deleted)
--- KEYS[2..]      every other key of the queue
+-- KEYS[1]  jobs    hash  (counted, then deleted)
+-- KEYS[2]  config  hash
+-- KEYS[3]  audit   stream
+-- KEYS[4..]        every other key of the queue
+-- ARGV[1] by       who and why, as in _audit.lua
 -- returns jobs removed
-local removed = redis.call('HLEN', KEYS[1])
-redis.call('UNLINK', unpack(KEYS))
+--@include _audit
+local AUDIT_SECONDS = 90 * 86400
+local removed, keep = redis.call('HLEN', KEYS[1]), audit_bound(KEYS[2])
+if redis.call('UNLINK', KEYS[1], KEYS[2], unpack(KEYS, 4)) > 0 then
+  audit(KEYS[3], keep, ARGV[1], 'purge', removed, '')
+  redis.call('EXPIRE', KEYS[3], AUDIT_SECONDS)
+end
 return removed

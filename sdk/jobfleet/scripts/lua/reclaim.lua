@@ -2,7 +2,8 @@
 -- allowed is poison and fails. Where the lease still runs, nothing happens unless the caller knows the worker dead.
 --
 -- KEYS[1..41]         the queue, as in _queue.lua
--- KEYS[42] active     hash  id -> attempt, of the dead worker
+-- KEYS[42] audit      stream
+-- KEYS[43] active     hash  id -> attempt, of the dead worker
 -- ARGV[1] worker
 -- ARGV[2] known dead  1: whatever its lease says; 0: only if its lease ended
 -- ARGV[3] error       bytes kept with a job that fails as poison
@@ -10,6 +11,7 @@
 -- ARGV[5] address     realm/queue
 -- ARGV[6] ends        channel where the end of a job is told to those who wait for it
 -- ARGV[7] lost        bytes kept with a job that goes back
+-- ARGV[8] by          who and why, as in _audit.lua; empty: a worker or the operator found the lease over, which is no one's act
 -- returns jobs taken from it, or -1: its lease still runs
 --@include _record
 --@include _queue
@@ -17,7 +19,8 @@
 --@include _group
 --@include _line
 --@include _shelf
-local active, worker = KEYS[QUEUE_KEYS + 1], ARGV[1]
+--@include _audit
+local active, worker = KEYS[QUEUE_KEYS + 2], ARGV[1]
 local lease = redis.call('ZSCORE', workers, worker)
 if ARGV[2] == '0' and lease and tonumber(lease) > now then return -1 end
 local mine = redis.call('HGETALL', active)
@@ -56,6 +59,7 @@ local total = #returned + #poison + #called_off
 if total > 0 then
   redis.call('HINCRBY', counters, 'active', -total)
   redis.call('HINCRBY', counters, 'reclaimed', total)
+  if ARGV[8] ~= '' then audit(KEYS[QUEUE_KEYS + 1], setting.audit, ARGV[8], 'reclaim', total, worker) end
 end
 shelve_failed(poison)
 shelve_cancelled(called_off)

@@ -1,19 +1,22 @@
 -- retry: failed or cancelled jobs are tried again as if they were new, with all their attempts; spread out, if asked for.
 --
 -- KEYS[1..41]        the queue, as in _queue.lua
+-- KEYS[42] audit     stream
 -- ARGV[1] channel    where the operator listens
 -- ARGV[2] address    realm/queue
 -- ARGV[3] spacing    ms from one job to the next; 0: all at once
 -- ARGV[4] first      ms from now to the first
--- ARGV[5..] id
+-- ARGV[5] by         who and why, as in _audit.lua
+-- ARGV[6..] id
 -- returns {1 retried | 0 it was not failed or cancelled, ...}
 --@include _record
 --@include _queue
 --@include _wake
 --@include _group
 --@include _line
+--@include _audit
 local spacing, first, answer, ids, waiting = tonumber(ARGV[3]), tonumber(ARGV[4]), {}, {}, 0
-for n = 5, #ARGV do
+for n = 6, #ARGV do
   local id = ARGV[n]
   local record = redis.call('HGET', jobs, id)
   local state = record and string.byte(record)
@@ -30,12 +33,15 @@ for n = 5, #ARGV do
     end
     redis.call('HSET', jobs, id, with_header(record, state, priority, attempt, 0, 0, enqueued, due, started))
     ids[#ids + 1] = id
-    answer[n - 4] = 1
+    answer[n - 5] = 1
   else
-    answer[n - 4] = 0
+    answer[n - 5] = 0
   end
 end
 tell('retry', ids)
 if waiting > 0 then more_wait(counters, waiting, ARGV[1], ARGV[2]) end
-if #ids > 0 then wake_worker(wake) end
+if #ids > 0 then
+  audit(KEYS[QUEUE_KEYS + 1], setting.audit, ARGV[5], 'retry', #ids, some(ids))
+  wake_worker(wake)
+end
 return answer
