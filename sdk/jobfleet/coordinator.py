@@ -178,6 +178,10 @@ class JobQueueCoordinator(_Facade):
         """End a pause of a queue."""
         await self.fleet.queue(queue).resume()
 
+    async def close_circuit(self, queue: str, group: str = "") -> bool:
+        """Close the circuit of a queue, or of a group of it; as :meth:`jobfleet.QueueHandle.close_circuit`."""
+        return await self.fleet.queue(queue).close_circuit(group)
+
     async def get_job(self, queue: str, job_id: str) -> JobView | None:
         """One job, with its history and the worker that runs it; None where there is none, or no longer."""
         return await self.fleet.queue(queue).job(job_id)
@@ -264,6 +268,10 @@ class SyncJobQueueCoordinator(_Facade):
     def resume_queue(self, queue: str) -> None:
         """End a pause of a queue."""
         self.fleet.queue_sync(queue).resume()
+
+    def close_circuit(self, queue: str, group: str = "") -> bool:
+        """Close the circuit of a queue, or of a group of it."""
+        return self.fleet.queue_sync(queue).close_circuit(group)
 
     def get_job(self, queue: str, job_id: str) -> JobView | None:
         """One job; None where there is none, or no longer."""

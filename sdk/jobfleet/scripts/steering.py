@@ -21,6 +21,7 @@ _cancel = Script("cancel")
 _retry = Script("retry")
 _discard = Script("discard")
 _clean = Script("clean")
+_close_circuit = Script("close_circuit")
 
 
 def configure(realm: str, queue: str, settings: Mapping[str, int | str]) -> Command[int]:
@@ -31,7 +32,8 @@ def configure(realm: str, queue: str, settings: Mapping[str, int | str]) -> Comm
     """
     keys = queue_keys(realm, queue)
     args: list[Argument] = [part for pair in checked(queue, settings).items() for part in pair]
-    return Command(_configure, [keys.config, keys.counters, keys.wake], args, int)
+    circuits = [keys.circuit, keys.circuit_now, keys.circuit_before, keys.group_parked]
+    return Command(_configure, [keys.config, keys.counters, keys.wake, *circuits], args, int)
 
 
 def tell(realm: str, queue: str, workers: Sequence[str], word: str) -> Command[int]:
@@ -74,6 +76,11 @@ def purge(realm: str, queue: str, workers: Sequence[str]) -> Command[int]:
 def configure_group(realm: str, queue: str, group: str, config: bytes) -> Command[int]:
     """Give a group what :func:`jobfleet.codec.pack_group` packed; empty: what all groups have."""
     return Command(_group, queue_keys(realm, queue).all, [group, config], int)
+
+
+def close_circuit(realm: str, queue: str, group: str = "") -> Command[bool]:
+    """Close the circuit of a queue, or of one of its groups; the answer is False where it was closed."""
+    return Command(_close_circuit, queue_keys(realm, queue).all, [group], bool)
 
 
 class Cancellation(StrEnum):

@@ -1,6 +1,6 @@
 -- discard: forget jobs that have ended, by their ids.
 --
--- KEYS[1..41]  the queue, as in _queue.lua
+-- KEYS[1..44]  the queue, as in _queue.lua
 -- ARGV[1..] id
 -- returns how many were forgotten; jobs that have not ended, and unknown ones, are left out
 --@include _record

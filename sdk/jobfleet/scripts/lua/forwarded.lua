@@ -1,6 +1,6 @@
 -- forwarded: the dead-letter queue has these jobs; from now on they are kept here as all failed jobs are.
 --
--- KEYS[1..41]  the queue, as in _queue.lua
+-- KEYS[1..44]  the queue, as in _queue.lua
 -- ARGV[1..] two a job: id, when it failed, ms; where it has been tried again and failed again since, it has to go once more
 -- returns how many were on their way
 --@include _record

@@ -1,6 +1,6 @@
 -- group: give one group its own weight and limits, or take them away.
 --
--- KEYS[1..41]    the queue, as in _queue.lua
+-- KEYS[1..44]    the queue, as in _queue.lua
 -- ARGV[1] group
 -- ARGV[2] config bytes, a MessagePack map (w, c, r, m); empty: as all others
 -- returns 1
