@@ -16,6 +16,7 @@ READY = "Ready"
 WORKERS_HEALTHY = "WorkersHealthy"
 SCALING_LIMITED = "ScalingLimited"
 DEAD_LETTER_READY = "DeadLetterReady"
+CIRCUIT_CLOSED = "CircuitClosed"
 
 MESSAGE_LIMIT = 1024
 """Characters that the API server keeps of a message."""

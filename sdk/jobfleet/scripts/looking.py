@@ -65,6 +65,7 @@ class Circuit:
         failed_percent: failures in percent of all outcomes, as it opened.
         kind: what the last failure is called; empty: it is not known.
         waiting: jobs of that group that wait; 0 for the queue's.
+        probing: probes that run.
     """
 
     group: str
@@ -74,6 +75,7 @@ class Circuit:
     failed_percent: int
     kind: str
     waiting: int = 0
+    probing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ class _Circuit(msgspec.Struct):
     half: int
     since: int
     ends: int
+    out: int
     percent: int
     kind: str
 
@@ -181,7 +184,8 @@ def _circuits(flat: list[Any]) -> Iterator[Circuit]:
     for i in range(0, len(flat), 3):
         scope, packed, waiting = flat[i : i + 3]
         said = _decode_circuit(packed)
-        yield Circuit(scope.decode(), said.half > 0, said.since, said.ends, said.percent, said.kind, waiting)
+        half_open, probing = said.half > 0, said.out if said.half else 0
+        yield Circuit(scope.decode(), half_open, said.since, said.ends, said.percent, said.kind, waiting, probing)
 
 
 def look(realm: str, queue: str, job_id: str, *, seal: Seal = PLAIN) -> Command[JobView | None]:

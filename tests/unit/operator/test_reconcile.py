@@ -181,22 +181,28 @@ def test_what_a_queue_can_be_told_is_pushed_and_drift_is_mended() -> None:
             "maxLength": 9, "maxMemoryPercent": 80, "maxActive": 3, "rate": {"count": 5, "seconds": 60},
             "perGroup": {"maxActive": 1, "rate": {"count": 2}},
         },
+        "circuitBreaker": {"failurePercent": 30, "minimumJobs": 7, "windowSeconds": 5, "openSeconds": 9, "probes": 2,
+                           "per": "Group"},
     }  # fmt: skip
     wanted = QueueSettings(
         paused=True, return_running=True, dead_letter="graveyard", max_length=9, max_memory_percent=80, max_active=3,
         rate_count=5, rate_ms=60_000, group_max_active=1, group_rate_count=2, group_rate_ms=1000,
+        breaker_percent=30, breaker_least=7, breaker_window_ms=5000, breaker_open_ms=9000, breaker_probes=2,
+        breaker_per_group=True,
     )  # fmt: skip
     (push,) = [a for a in plan_queue(queue_scene(spec=spec)) if isinstance(a, actions.PushSettings)]
     assert push.settings == wanted
     settled = replace(snapshot(), settings=wanted)
     assert "PushSettings" not in kinds(plan_queue(queue_scene(spec=spec, seen=settled)))
-    for drifted in (replace(wanted, dead_letter=""), replace(wanted, rate_count=6), replace(wanted, paused=False)):
+    for drifted in (replace(wanted, dead_letter=""), replace(wanted, rate_count=6), replace(wanted, breaker_percent=0)):
         plan = plan_queue(queue_scene(spec=spec, seen=replace(snapshot(), settings=drifted)))
         assert actions.PushSettings(snapshot().address, wanted) in plan
 
 
 def test_a_resource_and_a_queue_that_was_told_nothing_have_the_same_defaults() -> None:
     assert reconcile.settings(JobQueueSpec()) == QueueSettings()
+    guarded = JobQueueSpec.model_validate({"circuitBreaker": {}})
+    assert reconcile.settings(guarded) == QueueSettings(breaker_percent=50)
 
 
 def test_a_secret_is_applied_again_now_and_then_because_it_is_not_watched() -> None:
