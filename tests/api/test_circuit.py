@@ -46,7 +46,9 @@ async def test_an_open_circuit_is_told_stops_growth_and_is_over_when_it_closes(
         await fail(shop, redis_url, jobs=4)
         await until("it is told that it is open", lambda: closed() == "False CircuitOpen")
         message = shop.condition("jobqueue", "photos", "Ready")["message"]
-        assert message.startswith("100 % of the attempts failed, the last by ProviderDown; nothing is handed out until 20")
+        assert message.startswith(
+            "100 % of the attempts failed, the last by ProviderDown; nothing is handed out until 20"
+        )
         assert shop.get("jobqueue", "photos")["status"]["health"] == "Degraded"
         await enqueue(shop, redis_url, 400)
         limited = lambda: shop.condition("workerpool", "photos", "ScalingLimited").get("reason")  # noqa: E731

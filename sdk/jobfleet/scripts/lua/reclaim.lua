@@ -32,7 +32,7 @@ for i = 1, #mine, 2 do
     lost = math.min(lost + 1, 255)
     local state = WAITING
     if extension and extension.g then group_leave(extension.g) end
-    if guarded then weigh(extension, 'return', false, started, '') end
+    if guarded then weigh(extension, 'return', false, record, '') end
     if redis.call('SREM', cancelling, id) == 1 then
       state = CANCELLED
       called_off[#called_off + 1] = id
@@ -54,7 +54,7 @@ redis.call('ZREM', workers, worker)
 redis.call('HDEL', info, worker)
 redis.call('HDEL', busy, worker)
 redis.call('ZREM', draining, worker)
-settle_circuits()
+if guarded then settle_circuits() end
 local total = #returned + #poison + #called_off
 if total > 0 then
   redis.call('HINCRBY', counters, 'active', -total)

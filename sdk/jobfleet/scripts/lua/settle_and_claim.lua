@@ -24,8 +24,9 @@ local worker, want, lease, channel, expired_error = ARGV[1], tonumber(ARGV[2]), 
 local BYTES = 7
 local now_bytes = time_bytes(now)
 local outcomes = ARGV[6] ~= '' and cmsgpack.unpack(ARGV[6]) or {}
-local blameless = {}
+local blameless
 if ARGV[7] ~= '' then
+  blameless = {}
   for _, n in ipairs(cmsgpack.unpack(ARGV[7])) do blameless[n] = true end
 end
 local let_through, whole = math.huge, nil -- by the queue's circuit; which it is, where it is not closed
