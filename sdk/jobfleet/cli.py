@@ -1,4 +1,4 @@
-"""The command line: ``jobfleet worker``, ``jobfleet status`` and ``jobfleet job``."""
+"""The command line: ``jobfleet worker``, ``jobfleet status``, ``jobfleet job`` and ``jobfleet close-circuit``."""
 
 from __future__ import annotations
 
@@ -90,6 +90,15 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--log", type=int, default=20, metavar="N", help="lines of its log, the newest; 0: none [20]")
     job.add_argument("--json", action="store_true", help="one JSON object")
     job.set_defaults(run=_job)
+
+    circuit = commands.add_parser(
+        "close-circuit",
+        help="let a queue go on whose circuit is open",
+        description="Close the circuit of a queue, or of one of its groups, without waiting for probes.",
+    )
+    circuit.add_argument("queue", metavar="QUEUE")
+    circuit.add_argument("--group", default="", metavar="GROUP", help="whose circuit it is [the queue's]")
+    circuit.set_defaults(run=_close_circuit)
     return parser
 
 
@@ -186,6 +195,14 @@ def _job(options: argparse.Namespace) -> int:
         print(f"jobfleet: queue {names[0]!r} has no job {options.id!r}, or no longer", file=sys.stderr)
         return EXIT_UNKNOWN
     print(portrait.as_json(job, log) if options.json else portrait.as_text(job, log))
+    return 0
+
+
+def _close_circuit(options: argparse.Namespace) -> int:
+    fleet = Fleet.from_env()
+    closed = fleet.queue_sync(options.queue).close_circuit(options.group)
+    fleet.close_sync()
+    print("the circuit is closed" if closed else "the circuit was closed already")
     return 0
 
 

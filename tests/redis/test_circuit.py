@@ -6,6 +6,9 @@ Time is moved by editing when probes may begin.
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Literal
 
@@ -53,13 +56,21 @@ async def circuits(queue: Queue) -> Sequence[Circuit]:
 
 
 async def time_passes(queue: Queue, group: str = "") -> None:
-    """The circuit has been open for long enough."""
+    """The circuit has been open for long enough: at least for a millisecond."""
     redis = queue.client._redis
+    before = await milliseconds(queue)
+    while await milliseconds(queue) == before:
+        pass
     packed = await redis.hget(PREFIX + "circuit", group)
     assert packed
     await redis.hset(PREFIX + "circuit", group, msgspec.msgpack.encode(msgspec.msgpack.decode(packed) | {"ends": 1}))
     if group:
         await redis.zadd(PREFIX + "group_parked", {group: 1}, xx=True)
+
+
+async def milliseconds(queue: Queue) -> int:
+    seconds, micros = await queue.client._redis.time()
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 async def half_window_passes(queue: Queue) -> None:
@@ -218,6 +229,24 @@ async def test_it_can_be_closed_by_hand_and_that_wakes_a_worker(guarded: Queue, 
     assert await guarded.claim(5) == ["a"]
     assert not await asyncio.to_thread(fleet.queue_sync(QUEUE).close_circuit)
     assert (await told(guarded))[-1] == ("close", "")
+
+
+async def test_the_command_line_tells_of_an_open_circuit_and_closes_it(guarded: Queue, redis_url: str) -> None:
+    await opened(guarded)
+    env = {**os.environ, "JOBFLEET_REDIS_URL": redis_url, "JOBFLEET_REALM": REALM}
+
+    async def jobfleet(*words: str) -> str:
+        command = [sys.executable, "-m", "jobfleet", *words]
+        done = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    assert "the circuit is open: 75 % of the attempts failed, the last by ProviderDown" in await jobfleet(
+        "status", QUEUE
+    )
+    assert await jobfleet("close-circuit", QUEUE) == "the circuit is closed\n"
+    assert await circuits(guarded) == ()
+    assert await jobfleet("close-circuit", QUEUE, "--group", "a") == "the circuit was closed already\n"
 
 
 async def test_without_the_breaker_what_it_held_goes_on(guarded: Queue) -> None:

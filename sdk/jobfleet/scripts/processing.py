@@ -63,8 +63,8 @@ class Hold(IntEnum):
     OPEN = 4
 
     @property
-    def everywhere(self) -> bool:
-        """Whether no other worker is given anything either."""
+    def paused(self) -> bool:
+        """Whether the queue hands out nothing to anybody, and not to this worker alone."""
         return self in (Hold.PAUSED, Hold.RETURNING, Hold.OPEN)
 
 

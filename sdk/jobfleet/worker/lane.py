@@ -224,7 +224,7 @@ class Lane:
                 await asyncio.sleep(TROUBLE_SECONDS)
                 woken = True
             if woken:
-                if self._hold.everywhere:
+                if self._hold.paused:
                     await asyncio.sleep(PAUSED_SECONDS)  # every enqueue lays a token, even while nothing is handed out
                 self._look_round()
                 self._relay = not (
@@ -235,7 +235,7 @@ class Lane:
     def _look_round(self) -> None:
         """Believe nothing about the queue but what the next exchange says."""
         self._more = True
-        if self._hold.everywhere:
+        if self._hold.paused:
             self._hold = Hold.NONE
 
     async def _obey(self) -> None:
