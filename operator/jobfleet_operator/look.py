@@ -193,7 +193,8 @@ def _passage(
     busy = sum(worker.busy for worker in snapshot.workers if worker.pool == pool.key.name)
     if _paused(look, queue):
         return limits.Passage(queue.name, busy, "")
-    service_ms = memory.flow().service_ms if memory is not None else None
+    rated = snapshot.settings is not None and snapshot.settings.rate_count > 0
+    service_ms = memory.flow().service_ms if rated and memory is not None else None
     return limits.passage(snapshot, busy, service_ms, ahead_ms)
 
 
