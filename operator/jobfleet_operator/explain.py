@@ -67,6 +67,8 @@ def _decided(decision: LastDecision) -> list[str]:
         *([f"  {decision.upcoming} delayed jobs that fall due soon"] if decision.upcoming else []),
         f"  backlogPerWorker {decision.backlog_per_worker}, tolerancePercent {decision.tolerance_percent}",
     ]
+    if decision.behind_circuit:
+        told.append(f"  {decision.behind_circuit} jobs behind an open circuit, which do not count")
     if decision.drain_within_seconds is not None:
         run = "not measured" if decision.service_ms is None else f"{decision.service_ms / 1000:.1f} s each"
         arrivals = f"{decision.arrivals_per_minute} new ones a minute"
@@ -114,6 +116,7 @@ def _wanted(decision: LastDecision, policy: scaling.Policy) -> int:
         arrivals_per_minute=decision.arrivals_per_minute,
         oldest_seconds=decision.oldest_seconds,
         upcoming=decision.upcoming,
+        behind_circuit=decision.behind_circuit,
     )
     limits = () if decision.limit is None else (scaling.Limit(decision.limit, "", decision.limit_reason or ""),)
     observation = scaling.Observation(

@@ -1,7 +1,12 @@
-"""What keeps a pool from growing beside its maximum and its quota: Pods that cannot run. Pure."""
+"""What keeps a pool from growing beside its maximum and its quota: broken Pods, and what its queues let run. Pure."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 
+from jobfleet.inspection import QueueSnapshot
+from jobfleet_operator import circuits
 from jobfleet_operator.scaling import Limit
 from jobfleet_operator.world import PodView
 
@@ -38,3 +43,56 @@ def broken(pods: Sequence[PodView], working: Collection[str], size: int, *, prov
     hopeless = not proven and len(ill) == len(live)
     most = TRIAL if hopeless else max(size, TRIAL)
     return Limit(most, "WorkersBroken", f"no worker runs, and Pod {first.name} cannot: {reason}: {message}")
+
+
+SPARE = Fraction(5, 4)
+"""So many slots more than a rate fills on average, because run times differ from job to job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """How many jobs of a queue a pool can run at a time, at most."""
+
+    queue: str
+    slots: int
+    words: str
+    """What limits it, to be read after "the queue has"; "": that nothing is handed out at present."""
+
+
+def passage(snapshot: QueueSnapshot, busy: int, service_ms: int | None, ahead_ms: int) -> Passage | None:
+    """What `maxActive` and `rate` of a queue let run, or its circuit; None: as much as there is.
+
+    A rate of R jobs a second that take S seconds each fills R·S slots (Little's law). `busy` jobs run in the pool now.
+    """
+    name, told = snapshot.address.queue, snapshot.settings
+    circuit = circuits.of_queue(snapshot)
+    if circuit is not None:
+        return Passage(name, max(busy, circuits.room(snapshot, circuit, ahead_ms)), "")
+    found: list[tuple[int, str]] = []
+    if told is not None and told.max_active:
+        found.append((told.max_active, f"maxActive {told.max_active}"))
+    if told is not None and told.rate_count and service_ms is not None:
+        slots = ceil(SPARE * Fraction(told.rate_count * service_ms, told.rate_ms))
+        found.append((max(1, slots), f"a rate of {told.rate_count} in {told.rate_ms / 1000:g} s"))
+    if not found:
+        return None
+    slots, words = min(found)
+    return Passage(name, max(busy, slots), words)
+
+
+def by_queues(passages: Sequence[Passage | None], concurrency: int, *, least: int) -> Limit | None:
+    """Holds a pool at what all its queues together let run; `least` workers it may have in any case.
+
+    >>> photos, films = Passage("photos", 4, "maxActive 4"), Passage("films", 5, "a rate of 100 in 60 s")
+    >>> limit = by_queues([photos, films], 2, least=0)
+    >>> limit.most, limit.words
+    (5, 'no more jobs may run at a time: photos has maxActive 4, films has a rate of 100 in 60 s')
+    >>> by_queues([photos, None], 2, least=0) is None  # the other one may need any number
+    True
+    """
+    bound = [passage for passage in passages if passage is not None]
+    told = [f"{passage.queue} has {passage.words}" for passage in bound if passage.words]
+    if len(bound) < len(passages) or not told:
+        return None
+    most = max(least, ceil(sum(passage.slots for passage in bound) / concurrency))
+    return Limit(most, "QueueLimits", f"no more jobs may run at a time: {', '.join(told)}", at_once=False)

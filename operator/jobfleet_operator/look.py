@@ -97,14 +97,21 @@ def observation(
     floor, called = floors.highest(pool.spec.scaling.floors, look.now)
     leaving = frozenset(pod.name for pod in look.cache.pods_of(pool.key) if pod.deleting)
     served = working(workers_of(look, pool))
+    ahead = (start_seconds(pool, memory) + REACTION_SECONDS) * 1000
+    load = reconcile.load(pool.key.name, snapshots, paused, flows, leaving, ahead)
     found = [
         limits.broken(look.cache.pods_of(pool.key), served, before, proven=memory.proven),
         look.shares.get(pool.key),
+        limits.by_queues(
+            [_passage(look, queue, pool, queue_memories.get(queue), ahead) for queue in queues],
+            pool.spec.concurrency,
+            least=max(pool.spec.min_replicas, floor),
+        ),
     ]
     return scaling.Observation(
         now=look.seconds,
         size=before,
-        load=reconcile.load(pool.key.name, snapshots, paused, flows, leaving),
+        load=load,
         floor=floor,
         floor_name=called,
         limits=tuple(limit for limit in found if limit is not None),
@@ -179,6 +186,21 @@ def _flows(spec: WorkerPoolSpec, queues: list[Key], memories: Mapping[Key, Queue
     if spec.scaling.drain_within_seconds is None:
         return {}
     return {queue.name: memories[queue].flow() for queue in queues if queue in memories}
+
+
+def _passage(
+    look: Look, queue: Key, pool: PoolResource, memory: QueueMemory | None, ahead_ms: int
+) -> limits.Passage | None:
+    """What a queue lets run, where something limits it."""
+    snapshot = look.snapshots.get(address(queue))
+    if snapshot is None:
+        return None
+    busy = sum(worker.busy for worker in snapshot.workers if worker.pool == pool.key.name)
+    if _paused(look, queue):
+        return limits.Passage(queue.name, busy, "")
+    rated = snapshot.settings is not None and snapshot.settings.rate_count > 0
+    service_ms = memory.flow().service_ms if rated and memory is not None else None
+    return limits.passage(snapshot, busy, service_ms, ahead_ms)
 
 
 def _paused(look: Look, queue: Key) -> bool:

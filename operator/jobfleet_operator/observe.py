@@ -160,6 +160,7 @@ def _remember(
         "oldestSeconds": load.oldest_seconds,
         "floor": observation.floor,
         "upcoming": load.upcoming,
+        "behindCircuit": load.behind_circuit,
         "startSeconds": observation.start_seconds,
         "limit": tightest.most if tightest else None,
         "limitReason": tightest.words if tightest else None,

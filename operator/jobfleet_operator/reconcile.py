@@ -12,11 +12,23 @@ from math import ceil
 from pydantic import BaseModel
 
 from jobfleet.inspection import DRAIN_MS, QueueAddress, QueueSettings, QueueSnapshot
-from jobfleet_operator import actions, disruption, drain, names, reclaim, report, resources, rollout, scaling, status
+from jobfleet_operator import (
+    actions,
+    circuits,
+    disruption,
+    drain,
+    names,
+    reclaim,
+    report,
+    resources,
+    rollout,
+    scaling,
+    status,
+)
 from jobfleet_operator.actions import Action
 from jobfleet_operator.drain import Seen
 from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory, StatusMemory, refresh_seconds
-from jobfleet_operator.models import JobQueueSpec, WorkerPoolSpec
+from jobfleet_operator.models import CircuitBreaker, JobQueueSpec, WorkerPoolSpec
 from jobfleet_operator.world import DeploymentView, PodView, PoolResource, QueueResource
 
 # --- observe → what scaling needs ------------------------------------------------------------------
@@ -44,13 +56,15 @@ def load(
     paused: frozenset[str],
     flows: Mapping[str, Flow],
     leaving: frozenset[str] = frozenset(),
+    ahead_ms: int = 0,
 ) -> scaling.Load | None:
     """The load of a pool over its queues; None when one of them is not known.
 
     Jobs that workers of another pool run are theirs: this one need not grow for them; nor for those that Pods on
-    their way out (`leaving`, by name) still run. The waiting jobs of a paused queue wait for a person.
+    their way out (`leaving`, by name) still run. The waiting jobs of a paused queue wait for a person, and those behind
+    an open circuit for its probes, which count where they begin within `ahead_ms`.
     """
-    backlog = busy = waiting = upcoming = oldest = arrivals = finished = busy_ms = 0
+    backlog = busy = waiting = upcoming = oldest = arrivals = finished = busy_ms = behind = 0
     for name, snapshot in snapshots.items():
         if snapshot is None:
             return None
@@ -62,7 +76,14 @@ def load(
         busy_ms += flow.finished * (flow.service_ms or 0)
         if name in paused:
             continue
-        waiting += snapshot.waiting + snapshot.delayed_due
+        ready = snapshot.waiting + snapshot.delayed_due
+        circuit = circuits.of_queue(snapshot)
+        if circuit is not None:
+            probes = min(ready, circuits.room(snapshot, circuit, ahead_ms))
+            waiting, behind = waiting + probes, behind + ready - probes
+            continue
+        held = min(ready, circuits.behind_groups(snapshot, ahead_ms))
+        waiting, behind = waiting + ready - held, behind + held
         upcoming += snapshot.delayed_soon
         arrivals += flow.arrivals_per_minute
         if snapshot.oldest_waiting_ms is not None:
@@ -75,13 +96,14 @@ def load(
         arrivals_per_minute=arrivals,
         oldest_seconds=oldest,
         upcoming=upcoming,
+        behind_circuit=behind,
     )
 
 
 def settings(spec: JobQueueSpec) -> QueueSettings:
     """What a JobQueue has to say to Redis."""
     kept, limits = spec.retention, spec.limits
-    group = limits.per_group
+    group, breaker = limits.per_group, spec.circuit_breaker or CircuitBreaker()
     return QueueSettings(
         max_deliveries=spec.max_deliveries,
         keep_completed=kept.completed.count,
@@ -101,6 +123,12 @@ def settings(spec: JobQueueSpec) -> QueueSettings:
         paused=spec.paused,
         return_running=spec.running_when_paused == "Return",
         dead_letter=spec.dead_letter_queue or "",
+        breaker_percent=breaker.failure_percent if spec.circuit_breaker else 0,
+        breaker_least=breaker.minimum_jobs,
+        breaker_window_ms=1000 * breaker.window_seconds,
+        breaker_open_ms=1000 * breaker.open_seconds,
+        breaker_probes=breaker.probes,
+        breaker_per_group=breaker.per == "Group",
     )
 
 
@@ -184,6 +212,7 @@ def plan_pool(scene: PoolScene) -> list[Action]:
         why=scene.memory.why if trouble is None else f"held at {goal}: {trouble[0]}",
         busy=frozenset(name for name, seen in scene.workers.items() if any(worker.busy for _, worker in seen)),
         limit=None if scene.decision is None else scene.decision.limit,
+        behind_circuit=scene.load is not None and scene.load.behind_circuit > 0,
         deployment=scene.deployment,
         pods=scene.pods,
         trouble=trouble,
@@ -253,15 +282,19 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
     # Pods that start before the Secret is up to date would start with the old connection.
     if scene.connection is not None and (changed or pause != seen.paused or _drifted(scene, seen)):
         manifest = resources.deployment(scene.pool, spec, replicas, scene.connection, paused=pause)
-        plan.append(actions.ApplyDeployment(manifest, _scaling(scene, spec, seen.replicas, replicas)))
+        plan.append(
+            actions.ApplyDeployment(manifest, _scaling(scene, spec, seen.replicas, replicas, rolling=bool(older)))
+        )
     elif replicas != seen.replicas:
         version = seen.identity.resource_version if replicas < seen.replicas else None
-        scaling_ = _scaling(scene, spec, seen.replicas, replicas)
-        plan.append(actions.SetReplicas(scene.pool.key, replicas, version, scaling_))
+        step = _scaling(scene, spec, seen.replicas, replicas, rolling=bool(older))
+        plan.append(actions.SetReplicas(scene.pool.key, replicas, version, step))
     return plan
 
 
-def _scaling(scene: PoolScene, spec: WorkerPoolSpec, before: int, after: int) -> actions.Scaling | None:
+def _scaling(
+    scene: PoolScene, spec: WorkerPoolSpec, before: int, after: int, *, rolling: bool = False
+) -> actions.Scaling | None:
     """What the audit tells of a change of the Deployment's size; None where it has none, or was not scaled."""
     if spec.mode != "Auto" or before == after:
         return None
@@ -270,7 +303,9 @@ def _scaling(scene: PoolScene, spec: WorkerPoolSpec, before: int, after: int) ->
     if decision is not None:
         what += f", decision {decision['number']} of term {decision['term']}"
     queues = tuple(QueueAddress(key.namespace, queue) for queue in spec.queues)
-    return actions.Scaling(queues, abs(after - before), what, scene.memory.why)
+    return actions.Scaling(
+        queues, abs(after - before), what, "a roll-out makes or leaves room" if rolling else scene.memory.why
+    )
 
 
 def _drifted(scene: PoolScene, seen: DeploymentView) -> bool:

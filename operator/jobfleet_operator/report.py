@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobfleet.inspection import QueueSnapshot
-from jobfleet_operator import resources, status
+from jobfleet_operator import circuits, resources, status
 from jobfleet_operator.models import JobQueueStatus, LastDecision, WorkerPoolStatus
 from jobfleet_operator.scaling import Limit
 from jobfleet_operator.status import Finding
@@ -61,6 +61,8 @@ def queue_status(facts: QueueFacts, now: datetime) -> JobQueueStatus | None:
         return None
     health, reason, message = queue_health(facts)
     found = [Finding(status.READY, "True", reason, message), *_dead_letter(facts)]
+    if queue.spec is not None and queue.spec.circuit_breaker is not None:
+        found.append(circuits.finding(snapshot))
     live = {worker.id for worker in snapshot.workers if worker.lease_ms >= 0}
     oldest = snapshot.oldest_waiting_ms
     if oldest is not None:
@@ -106,6 +108,9 @@ def queue_health(facts: QueueFacts) -> tuple[str, str, str]:
         return "Unreachable", "Unknown", "the queue has not been read yet"
     if facts.queue.spec.paused:
         return "Paused", "Paused", "spec.paused is true: jobs are accepted, none is started"
+    circuit = circuits.of_queue(snapshot)
+    if circuit is not None:
+        return "Degraded", *circuits.trouble(snapshot, circuit)
     ready_jobs = snapshot.waiting + snapshot.delayed_due
     oldest = snapshot.oldest_waiting_ms
     late = oldest is not None and snapshot.now_ms - oldest > LATE_SECONDS * 1000
@@ -148,6 +153,8 @@ class PoolFacts:
     deployment_generation: int | None = None
     disruption_percent: int | None = None
     start_seconds: int | None = None
+    behind_circuit: bool = False
+    """Whether an open circuit holds jobs back."""
 
 
 def pool_status(facts: PoolFacts, now: datetime) -> WorkerPoolStatus:
@@ -188,6 +195,9 @@ def pool_findings(facts: PoolFacts) -> list[Finding]:
             else f"more workers are needed than there may be: {facts.limit.words}"
         )
         limited = Finding(status.SCALING_LIMITED, "True", facts.limit.reason, why)
+    elif facts.behind_circuit:
+        why = "jobs wait behind an open circuit and ask for no workers: see the JobQueue's condition CircuitClosed"
+        limited = Finding(status.SCALING_LIMITED, "True", "CircuitOpen", why)
     return [ready, _workers_finding(facts), _rollout_finding(facts), limited]
 
 

@@ -17,6 +17,7 @@ WORKERS_HEALTHY = "WorkersHealthy"
 SCALING_LIMITED = "ScalingLimited"
 ROLLED_OUT = "RolledOut"
 DEAD_LETTER_READY = "DeadLetterReady"
+CIRCUIT_CLOSED = "CircuitClosed"
 
 MESSAGE_LIMIT = 1024
 """Characters that the API server keeps of a message."""

@@ -49,7 +49,7 @@ from jobfleet.scripts.steering import Cancellation
 from jobfleet.seal import Seal, SealError
 from jobfleet.settings import QueueSettings
 from jobfleet.states import State
-from jobfleet.status import QueueStatus, WorkerStatus
+from jobfleet.status import CircuitStatus, QueueStatus, WorkerStatus
 from jobfleet.worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ __all__ = [
     "BatchItem",
     "CallNext",
     "Cancellation",
+    "CircuitStatus",
     "ConfigurationError",
     "Dedup",
     "Depends",

@@ -1,4 +1,4 @@
-"""The command line: ``jobfleet worker``, ``jobfleet status``, ``jobfleet job`` and ``jobfleet audit``."""
+"""The command line: ``jobfleet worker``, ``status``, ``job``, ``audit`` and ``close-circuit``."""
 
 from __future__ import annotations
 
@@ -101,6 +101,15 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--count", type=int, default=100, metavar="N", help="so many entries at most [100]")
     audit.add_argument("--json", action="store_true", help="one JSON object a line")
     audit.set_defaults(run=_audit)
+
+    circuit = commands.add_parser(
+        "close-circuit",
+        help="let a queue go on whose circuit is open",
+        description="Close the circuit of a queue, or of one of its groups, without waiting for probes.",
+    )
+    circuit.add_argument("queue", metavar="QUEUE")
+    circuit.add_argument("--group", default="", metavar="GROUP", help="whose circuit it is [the queue's]")
+    circuit.set_defaults(run=_close_circuit)
     return parser
 
 
@@ -213,6 +222,14 @@ def _audit(options: argparse.Namespace) -> int:
     rows = [("TIME (UTC)", "WHO", "VERB", "COUNT", "WHAT", "WHY")]
     rows += [(portrait.day(e.at_ms), e.who, e.verb, str(e.count or ""), e.what, e.why) for e in entries]
     print(portrait.as_table(rows))
+    return 0
+
+
+def _close_circuit(options: argparse.Namespace) -> int:
+    fleet = Fleet.from_env()
+    closed = fleet.queue_sync(options.queue).close_circuit(options.group)
+    fleet.close_sync()
+    print("the circuit is closed" if closed else "the circuit was closed already")
     return 0
 
 

@@ -200,6 +200,10 @@ class JobQueueCoordinator(_Facade):
         """End a pause of a queue."""
         await self.fleet.queue(queue, why=why).resume()
 
+    async def close_circuit(self, queue: str, group: str = "", *, why: str = "") -> bool:
+        """Close the circuit of a queue, or of a group of it; as :meth:`jobfleet.QueueHandle.close_circuit`."""
+        return await self.fleet.queue(queue, why=why).close_circuit(group)
+
     async def get_job(self, queue: str, job_id: str) -> JobView | None:
         """One job, with its history and the worker that runs it; None where there is none, or no longer."""
         return await self.fleet.queue(queue).job(job_id)
@@ -290,6 +294,10 @@ class SyncJobQueueCoordinator(_Facade):
     def resume_queue(self, queue: str, *, why: str = "") -> None:
         """End a pause of a queue."""
         self.fleet.queue_sync(queue, why=why).resume()
+
+    def close_circuit(self, queue: str, group: str = "", *, why: str = "") -> bool:
+        """Close the circuit of a queue, or of a group of it."""
+        return self.fleet.queue_sync(queue, why=why).close_circuit(group)
 
     def get_job(self, queue: str, job_id: str) -> JobView | None:
         """One job; None where there is none, or no longer."""

@@ -22,7 +22,7 @@ from jobfleet.errors import InspectionError, JobfleetError
 from jobfleet.keys import WAKE_CHANNEL
 from jobfleet.scripts import looking, processing, steering
 from jobfleet.scripts.command import Command
-from jobfleet.scripts.looking import WorkerView
+from jobfleet.scripts.looking import Circuit, WorkerView
 from jobfleet.scripts.steering import DRAIN_MS
 from jobfleet.settings import QueueSettings
 
@@ -30,6 +30,7 @@ __all__ = [
     "DRAIN_MS",
     "HEALTH_PORT",
     "WORKER_NAME_VARIABLE",
+    "Circuit",
     "InspectionError",
     "Inspector",
     "QueueAddress",
@@ -92,6 +93,7 @@ class QueueSnapshot:
         enqueued_total … cancelled_total, finished_total, busy_ms_total: counters that only grow, of jobs, of attempts
             that came to an end, and of the milliseconds these ran.
         settings: what Redis holds; None: nothing was ever pushed.
+        circuits_open, circuits: how many circuits are not closed, and up to twenty of them.
     """
 
     address: QueueAddress
@@ -117,6 +119,8 @@ class QueueSnapshot:
     settings: QueueSettings | None
     workers: tuple[WorkerView, ...]
     delayed_soon: int = 0
+    circuits_open: int = 0
+    circuits: tuple[Circuit, ...] = ()
 
     @property
     def backlog(self) -> int:
@@ -304,6 +308,8 @@ def _snapshot(address: QueueAddress, reading: looking.QueueReading) -> QueueSnap
         settings=reading.settings,
         workers=reading.workers,
         delayed_soon=reading.delayed_soon,
+        circuits_open=reading.circuits_open,
+        circuits=reading.circuits,
     )
 
 

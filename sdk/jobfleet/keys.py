@@ -22,6 +22,7 @@ class QueueKeys:
         "progress", "logs", "events", "wake", "dedup", "dedup_until", "awaited", "cancelling",
         "workers", "info", "draining", "busy", "ring", "group_line", "group_part", "group_wait",
         "group_active", "group_config", "group_parked", "group_tokens", "forwarding", "kept",
+        "circuit", "circuit_now", "circuit_before",
     )  # fmt: skip
 
     def __init__(self, realm: str, queue: str) -> None:
@@ -54,6 +55,9 @@ class QueueKeys:
         self.group_parked = prefix + "group_parked"
         self.forwarding = prefix + "forwarding"
         self.kept = prefix + "kept"
+        self.circuit = prefix + "circuit"
+        self.circuit_now = prefix + "circuit_now"
+        self.circuit_before = prefix + "circuit_before"
         self.audit = prefix + "audit"  # not in `all`: see scripts/lua/_audit.lua
         self.all = (*self.lines, *(prefix + name for name in self.NAMES))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,18 +26,29 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ANY = FailureFilter()
 RESUMED = {"paused": 0, "return_running": 0}
+CIRCUIT_VERBS = ("open", "half-open", "close")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """What happened to some jobs of a queue. ``id`` orders events, and is where to resume.
 
-    ``verb`` is one of enqueue, claim, complete, retry, fail, cancel, promote, reclaim.
+    ``verb`` is one of enqueue, claim, complete, retry, fail, cancel, promote, reclaim; or open, half-open, close: these
+    are about no jobs but about the circuit of ``group``, or of the queue, where that is None.
     """
 
     id: str
     verb: str
     job_ids: tuple[str, ...]
+    group: str | None = None
+
+    @classmethod
+    def read(cls, event_id: str, fields: Mapping[str, str]) -> Event:
+        """An entry of the stream."""
+        verb, ids = fields["verb"], fields["ids"]
+        if verb in CIRCUIT_VERBS:
+            return cls(event_id, verb, (), ids or None)
+        return cls(event_id, verb, tuple(ids.split()))
 
 
 def _spacing(per_second: float | None) -> int:
@@ -160,6 +171,13 @@ class QueueHandle(_Verbs):
         """End a pause."""
         await self._follow(flows.configure(*self._at, RESUMED, self._by))
 
+    async def close_circuit(self, group: str = "") -> bool:
+        """Close the circuit of the queue, or of a group, without waiting for probes; False where it was closed.
+
+        What had been counted is forgotten. It opens again as soon as enough attempts fail again.
+        """
+        return await self._run(steering.close_circuit(*self._at, group, self._by))
+
     async def limit(self, limits: Limits) -> None:
         """Set limits."""
         if settings := limits.settings():
@@ -218,7 +236,7 @@ class QueueHandle(_Verbs):
         while True:
             for event_id, fields in await client.read_stream(key, after):
                 after = event_id
-                yield Event(event_id, fields["verb"], tuple(fields["ids"].split()))
+                yield Event.read(event_id, fields)
 
 
 class SyncQueueHandle(_Verbs):
@@ -288,6 +306,10 @@ class SyncQueueHandle(_Verbs):
     def resume(self) -> None:
         """End a pause."""
         self._follow(flows.configure(*self._at, RESUMED, self._by))
+
+    def close_circuit(self, group: str = "") -> bool:
+        """Close a circuit; as :meth:`QueueHandle.close_circuit`."""
+        return self._run(steering.close_circuit(*self._at, group, self._by))
 
     def limit(self, limits: Limits) -> None:
         """Set limits."""

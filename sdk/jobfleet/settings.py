@@ -39,6 +39,12 @@ class QueueSettings:
         group_max_active, group_rate_count, group_rate_ms: likewise for each group that has no limits of its own.
         paused: nothing is handed out.
         return_running: while it is paused, running jobs go back to the queue, unfailed.
+        breaker_percent: failures, in percent of the outcomes of the last ``breaker_window_ms`` (at least of its second
+            half), at which the circuit opens: nothing is handed out; 0: there is no circuit breaker.
+        breaker_least: outcomes that must be known before it may open.
+        breaker_open_ms: how long it stays open; then it is half open.
+        breaker_probes: jobs that may run while it is half open; so many successes close it, one failure opens it again.
+        breaker_per_group: each group of jobs has a circuit of its own, and jobs of no group have none.
         dead_letter: the queue that gets jobs which fail for good; empty: none.
     """
 
@@ -58,6 +64,12 @@ class QueueSettings:
     group_max_active: int = 0
     group_rate_count: int = 0
     group_rate_ms: int = 1_000
+    breaker_percent: int = 0
+    breaker_least: int = 20
+    breaker_window_ms: int = 60_000
+    breaker_open_ms: int = 30_000
+    breaker_probes: int = 3
+    breaker_per_group: bool = False
     paused: bool = False
     return_running: bool = False
     dead_letter: str = ""
@@ -81,7 +93,7 @@ class QueueSettings:
         return cls(**known)
 
 
-_SWITCHES = ("paused", "return_running")
+_SWITCHES = ("paused", "return_running", "breaker_per_group")
 _TEXTS = ("dead_letter",)
 NAMES = tuple(field.name for field in fields(QueueSettings))
 BOUNDS = {name: (0, MOST) for name in NAMES if name not in _SWITCHES + _TEXTS} | {
@@ -91,6 +103,11 @@ BOUNDS = {name: (0, MOST) for name in NAMES if name not in _SWITCHES + _TEXTS} |
     "audit": (100, 100_000),
     "rate_ms": (1, MOST),
     "group_rate_ms": (1, MOST),
+    "breaker_percent": (0, 100),
+    "breaker_least": (1, 1_000_000),
+    "breaker_window_ms": (2, 86_400_000),
+    "breaker_open_ms": (1, 86_400_000),
+    "breaker_probes": (1, 1_000_000),
 }
 """The least and the most of each setting that is a number."""
 

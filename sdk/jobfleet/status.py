@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobfleet.scripts.looking import QueueReading
+from jobfleet.scripts.looking import Circuit, QueueReading
+
+PROBLEM_CIRCUITS = 3
+"""So many circuits are told of one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,41 @@ class WorkerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class CircuitStatus:
+    """A circuit that is not closed.
+
+    Attributes:
+        group: whose it is; empty: the queue's.
+        half_open: whether probes may run.
+        open_seconds: how long ago it opened.
+        probes_in: seconds until probes begin; 0: they may.
+        failed_percent: failures in percent of the attempts that had ended, as it opened.
+        kind: what the last failure is called; empty: it is not known.
+    """
+
+    group: str
+    half_open: bool
+    open_seconds: float
+    probes_in: float
+    failed_percent: int
+    kind: str
+
+    @classmethod
+    def of(cls, seen: Circuit, now_ms: int) -> CircuitStatus:
+        """The circuit as it is at a time."""
+        since, probes = max(0, now_ms - seen.since_ms) / 1000, max(0, seen.probes_ms - now_ms) / 1000
+        half_open = seen.half_open or not probes
+        return cls(seen.group, half_open, since, 0.0 if half_open else probes, seen.failed_percent, seen.kind)
+
+    def sentence(self) -> str:
+        """What a person should know of it."""
+        name = f"the circuit of group {self.group}" if self.group else "the circuit"
+        why = f"{self.failed_percent} % of the attempts failed" + (f", the last by {self.kind}" if self.kind else "")
+        when = "probes may run" if self.half_open else f"probes in {self.probes_in:.0f} s"
+        return f"{name} is {'half open' if self.half_open else 'open'}: {why}; {when}"
+
+
+@dataclass(frozen=True, slots=True)
 class QueueStatus:
     """A queue at one instant.
 
@@ -28,6 +66,8 @@ class QueueStatus:
         completed_total, failed_total, retried_total, reclaimed_total, enqueued_total: ever since.
         oldest_age: seconds for which the oldest waiting job has been ready; 0 where none waits.
         forwarding: failed jobs that are on their way to the dead-letter queue; ``failed`` counts them as well.
+        circuits_open: circuits that are not closed, one for the queue or one for each group.
+        circuits: up to twenty of them.
         mean_run: seconds that an attempt took on average, ever since; None before the first.
     """
 
@@ -47,6 +87,8 @@ class QueueStatus:
     mean_run: float | None
     paused: bool
     workers: tuple[WorkerStatus, ...]
+    circuits_open: int = 0
+    circuits: tuple[CircuitStatus, ...] = ()
 
     @classmethod
     def of(cls, queue: str, reading: QueueReading) -> QueueStatus:
@@ -73,6 +115,8 @@ class QueueStatus:
                 WorkerStatus(w.name or w.id, w.pool, w.slots, w.busy, w.lease_ms > 0, w.draining)
                 for w in reading.workers
             ),
+            circuits_open=reading.circuits_open,
+            circuits=tuple(CircuitStatus.of(circuit, reading.now_ms) for circuit in reading.circuits),
         )
 
     def problems(self) -> list[str]:
@@ -84,6 +128,9 @@ class QueueStatus:
             found.append("the queue is paused")
         elif self.waiting and not alive:
             found.append(f"{self.waiting} jobs wait, the oldest for {self.oldest_age:.0f} s, and no worker is there")
+        found += [circuit.sentence() for circuit in self.circuits[:PROBLEM_CIRCUITS]]
+        if (more := self.circuits_open - PROBLEM_CIRCUITS) > 0:
+            found.append(f"the circuits of {more} more groups are not closed")
         if lost:
             found.append(f"workers without a lease: {', '.join(lost)}; their jobs go back to the queue")
         return found

@@ -188,5 +188,5 @@ def test_the_environment_of_a_worker_is_what_the_sdk_reads() -> None:
     variables = inspection.worker_environment(queues=["a", "b"], concurrency=3, drain_seconds=9, pool="p")
     variables |= inspection.connection_environment(redis_url="redis://r/1", realm="shop")
     variables[inspection.WORKER_NAME_VARIABLE] = "pod"
-    expected = Environment("redis://r/1", "shop", {"a": 1, "b": 1}, 3, "pod", "p", 9, 8081, "worker/pod")
+    expected = Environment("redis://r/1", "shop", {"a": 1, "b": 1}, 3, "pod", "p", 9, 8081, actor="worker/pod")
     assert Environment.read(variables) == expected

@@ -52,6 +52,20 @@ async def test_a_handler_that_meets_a_limit_holds_up_the_queue(queue: Queue) -> 
     assert await queue.claim(5) == ["j0", "j1"]
 
 
+@pytest.mark.parametrize("held", ["paused", "limit"])
+async def test_what_falls_due_while_nothing_is_handed_out_does_not_call_its_worker_back(
+    queue: Queue, held: str
+) -> None:
+    await queue.enqueue(new("j0"), new("late", due=-60_000))
+    await queue.claim(1)
+    await queue.exchange("w1", 0, Outcome("j0", 1, "limit", delay_ms=60_000 if held == "limit" else 0))
+    await queue.configure(paused=int(held == "paused"))
+    await queue.client._redis.zadd("jf:{test/photos}:delayed", {"late": 1})
+    grant = await queue.exchange("w1", 5)
+    assert (grant.jobs, grant.next_due_ms) == ([], 0)
+    assert await queue.state("late") is State.WAITING
+
+
 async def test_a_full_queue_takes_nothing_and_says_how_full_it_is(queue: Queue) -> None:
     await queue.configure(max_length=3)
     await queue.enqueue(new("a"), new("b", due=-60_000))

@@ -5,6 +5,7 @@ descriptions become `kubectl explain`, the bounds become rules that refuse a wro
 sentence. Records know nothing: no client, no decision is made here.
 """
 
+from jobfleet_operator.models.circuit_breaker import CircuitBreaker
 from jobfleet_operator.models.parts import Condition, Part
 from jobfleet_operator.models.pool import LastDecision, WorkerPoolSpec, WorkerPoolStatus
 from jobfleet_operator.models.queue import JobQueueSpec, JobQueueStatus
@@ -12,6 +13,7 @@ from jobfleet_operator.models.scaling_policy import CalendarFloor
 
 __all__ = [
     "CalendarFloor",
+    "CircuitBreaker",
     "Condition",
     "JobQueueSpec",
     "JobQueueStatus",

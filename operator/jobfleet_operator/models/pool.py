@@ -167,8 +167,13 @@ class LastDecision(Part):
     oldest_seconds: int = Field(default=0, description="Input: how long the oldest waiting job had waited.")
     floor: int = Field(default=0, description="Input: the largest of spec.scaling.floors that held.")
     upcoming: int = Field(default=0, description="Input: delayed jobs due before a worker could have started.")
+    behind_circuit: int = Field(
+        default=0, description="Input: waiting jobs that open circuits hold back; they do not count in the backlog."
+    )
     start_seconds: int = Field(default=0, description="Input: how long a worker of this pool takes to start.")
-    limit: int | None = Field(default=None, description="Input: workers that a quota, or broken Pods, allowed.")
+    limit: int | None = Field(
+        default=None, description="Input: workers that a quota, broken Pods, or limits of the queues allowed."
+    )
     limit_reason: str | None = Field(default=None, description="Input: what that limit was.")
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from jobfleet_operator.models.circuit_breaker import CircuitBreaker
 from jobfleet_operator.models.parts import CONDITIONS, NAME_PATTERN, Condition, ObjectName, Part, remark, rule
 from jobfleet_operator.models.queue_limits import QueueLimits
 
@@ -110,6 +111,11 @@ class JobQueueSpec(Part):
         default_factory=QueueLimits,
         description="What the queue lets through: how many jobs may wait, how many may run, and how fast.",
     )
+    circuit_breaker: CircuitBreaker | None = Field(
+        default=None,
+        description="Stop handing out jobs for a while when too many of them fail; `{}` takes the defaults. Running "
+        "jobs go on, and jobs behind an open circuit do not make a fleet grow. Without it failures stop nothing.",
+    )
     dead_letter_queue: ObjectName | None = Field(
         default=None,
         description="JobQueue of this namespace, in the same Redis, that gets a copy of each job that fails for good, "
@@ -165,7 +171,8 @@ class JobQueueStatus(Part):
     observed_generation: int | None = Field(default=None, description="metadata.generation that this status is about.")
     health: str | None = Field(
         default=None,
-        description="Healthy, Paused, Starting, Backlogged, NoWorkers, Unreachable or Invalid; the conditions say why.",
+        description="Healthy, Degraded, Paused, Starting, Backlogged, NoWorkers, Unreachable or Invalid; the "
+        "conditions say why.",
     )
     waiting: int | None = Field(default=None, description="Jobs that are ready to be started.")
     active: int | None = Field(default=None, description="Jobs that a worker holds now.")

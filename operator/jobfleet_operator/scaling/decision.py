@@ -80,7 +80,7 @@ def decide(observation: Observation, policy: Policy, history: History) -> Decisi
     if wanted > size:
         goal, notes = steps.grow(size, wanted, policy, history)
     elif wanted < size:
-        goal, notes = steps.shrink(size, now, policy, history, ceiling)
+        goal, notes = steps.shrink(size, now, policy, history, _firm(observation, policy))
         goal = max(goal, wanted)
     else:
         goal, notes = size, []
@@ -88,6 +88,11 @@ def decide(observation: Observation, policy: Policy, history: History) -> Decisi
         history = replace(history, shrunk_at=now)
     told = (*notes, *reasons) if goal == size else (*reasons, *notes)
     return Decision(goal, wanted, told, history, ceiling if limited else None)
+
+
+def _firm(observation: Observation, policy: Policy) -> int:
+    """The tightest of the limits to which the pool goes down at once."""
+    return min((policy.max_workers, *(limit.most for limit in observation.limits if limit.at_once)))
 
 
 def _ceiling(observation: Observation, policy: Policy) -> Limit:

@@ -21,6 +21,8 @@ def want(observation: Observation, policy: Policy, aged: int, ceiling: Limit) ->
     if aged > wanted:
         wanted = aged
         reasons.insert(0, f"a job has waited for {load.oldest_seconds} s, more than {policy.max_age_seconds} s")
+    if load.behind_circuit:
+        reasons.append(f"{load.behind_circuit} jobs behind an open circuit ask for none")
     busy = ceil(load.busy_slots / policy.concurrency)
     if busy > wanted:
         wanted = busy

@@ -62,14 +62,13 @@ class Load:
     """How long the job has waited that waits longest; 0 without one."""
     upcoming: int = 0
     """Jobs that are not due yet and will be before a worker that is started now can take one."""
+    behind_circuit: int = 0
+    """Waiting jobs that open circuits hold back; they count nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Something beside its own maximum that keeps a pool from growing: a quota, Pods that cannot run.
-
-    An open circuit breaker would be another one.
-    """
+    """Something beside its own maximum that keeps a pool from growing: a quota, broken Pods, its queues' limits."""
 
     most: int
     """Workers that it allows."""
@@ -77,6 +76,8 @@ class Limit:
     """One CamelCase word."""
     words: str
     """What limits it, to be read after "limited to 4: "."""
+    at_once: bool = True
+    """Whether a pool that is larger shrinks without waiting for its window."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from jobfleet_operator.scaling.records import History, Limit, Policy
+from jobfleet_operator.scaling.records import History, Policy
 
 
 def remember(history: History, now: float, wanted: int, policy: Policy) -> History:
@@ -27,15 +27,15 @@ def grow(size: int, wanted: int, policy: Policy, history: History) -> tuple[int,
     return size + step, [f"one step up: at most {policy.up.percent_per_step} %"]
 
 
-def shrink(size: int, now: float, policy: Policy, history: History, ceiling: Limit) -> tuple[int, list[str]]:
-    """Down to the highest size wanted within the window, or at once to a limit that has been lowered; step by step."""
+def shrink(size: int, now: float, policy: Policy, history: History, firm: int) -> tuple[int, list[str]]:
+    """Down to the highest size wanted within the window, or to a firm limit at once that was lowered; step by step."""
     window = policy.down.window_seconds
     known_for = 0.0 if history.since is None else now - history.since
-    if known_for < window and size <= ceiling.most:
+    if known_for < window and size <= firm:
         if history.highs[0][1] >= size:
             return size, [f"held at {size}: {history.highs[0][1]} were wanted within the last {window} s"]
         return size, [f"held at {size}: the backlog has been known for less than {window} s"]
-    goal = min(history.highs[0][1], ceiling.most)
+    goal = min(history.highs[0][1], firm)
     if goal >= size:
         return size, [f"held at {size}: {goal} were wanted within the last {window} s"]
     if history.shrunk_at is not None and now - history.shrunk_at < policy.down.period_seconds:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
 
 from jobfleet import codec, record
 from jobfleet.audit import AuditEntry, unpack_entries
@@ -54,10 +56,36 @@ class WorkerView:
 
 
 @dataclass(frozen=True, slots=True)
+class Circuit:
+    """A circuit that is not closed.
+
+    Attributes:
+        group: whose it is; empty: the queue's.
+        half_open: whether probes may run. An open one whose ``probes_ms`` has come lets them through as well.
+        since_ms: when it opened, Unix ms.
+        probes_ms: when probes begin, Unix ms.
+        failed_percent: failures in percent of all outcomes, as it opened.
+        kind: what the last failure is called; empty: it is not known.
+        waiting: jobs of that group that wait; 0 for the queue's.
+        probing: probes that run.
+    """
+
+    group: str
+    half_open: bool
+    since_ms: int
+    probes_ms: int
+    failed_percent: int
+    kind: str
+    waiting: int = 0
+    probing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class QueueReading:
     """The answer to inspect. Counters only grow; the other numbers are how things stand at ``now_ms``.
 
-    ``settings`` is what Redis holds; None: nothing was ever written.
+    ``settings`` is what Redis holds; None: nothing was ever written. ``circuits`` are up to twenty of the
+    ``circuits_open`` that are not closed.
     """
 
     now_ms: int
@@ -74,6 +102,8 @@ class QueueReading:
     oldest_waiting_ms: int | None
     settings: QueueSettings | None
     workers: tuple[WorkerView, ...]
+    circuits_open: int
+    circuits: tuple[Circuit, ...]
 
     def count(self, word: str) -> int:
         """A counter by name; 0 before its first event, and never below."""
@@ -89,7 +119,7 @@ def inspect(realm: str, queue: str, ahead_ms: int = 0) -> Command[QueueReading]:
     names = [
         keys.jobs, keys.counters, keys.delayed, keys.config, keys.workers, keys.info, keys.draining, keys.busy,
         keys.completed, keys.failed, *keys.lines, keys.cancelled, keys.ring, keys.group_parked, keys.forwarding,
-        keys.kept,
+        keys.kept, keys.circuit, keys.group_wait,
     ]  # fmt: skip
     return Command(_inspect, names, [ahead_ms], _reading)
 
@@ -101,7 +131,7 @@ def _numbers(flat: list[bytes]) -> dict[str, int]:
 
 def _reading(raw: list[Any]) -> QueueReading:
     now, counters, delayed, delayed_due, next_due, completed, failed, oldest, settings, fleet, *rest = raw
-    cancelled, groups, forwarding, soon = rest
+    cancelled, groups, forwarding, soon, circuits_open, circuits = rest
     workers = []
     for i in range(0, len(fleet), 5):
         worker, lease_end, info, busy, drained_until = fleet[i : i + 5]
@@ -133,7 +163,31 @@ def _reading(raw: list[Any]) -> QueueReading:
         oldest_waiting_ms=oldest or None,
         settings=QueueSettings.read(settings),
         workers=tuple(workers),
+        circuits_open=circuits_open,
+        circuits=tuple(sorted(_circuits(circuits), key=lambda circuit: circuit.group)),
     )
+
+
+class _Circuit(msgspec.Struct):
+    """As ``_circuit.lua`` keeps it."""
+
+    half: int
+    since: int
+    ends: int
+    out: int
+    percent: int
+    kind: str
+
+
+_decode_circuit = msgspec.msgpack.Decoder(_Circuit).decode
+
+
+def _circuits(flat: list[Any]) -> Iterator[Circuit]:
+    for i in range(0, len(flat), 3):
+        scope, packed, waiting = flat[i : i + 3]
+        said = _decode_circuit(packed)
+        half_open, probing = said.half > 0, said.out if said.half else 0
+        yield Circuit(scope.decode(), half_open, said.since, said.ends, said.percent, said.kind, waiting, probing)
 
 
 def look(realm: str, queue: str, job_id: str, *, seal: Seal = PLAIN) -> Command[JobView | None]:

@@ -39,6 +39,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
             the head of its line); ``snooze`` (after ``delay_ms``, unfailed); ``limit`` (returned, and the queue or the
             job's group hands out nothing for ``delay_ms``); ``cancel``.
         data: the packed result or failure; empty: none.
+        blameless: a failure that says nothing of what handlers depend on, so that no circuit breaker counts it.
     """
 
     id: str
@@ -46,20 +47,26 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     verdict: Literal["complete", "retry", "fail", "return", "snooze", "limit", "cancel"]
     data: bytes = b""
     delay_ms: int = 0
+    blameless: bool = False
 
 
 class Hold(IntEnum):
-    """Why a worker is given nothing. RETURNING: the queue is paused, and what runs is to come back."""
+    """Why a worker is given nothing.
+
+    RETURNING: the queue is paused, and what runs is to come back. OPEN: its circuit is open, or half open and enough
+    probes run.
+    """
 
     NONE = 0
     PAUSED = 1
     DRAINING = 2
     RETURNING = 3
+    OPEN = 4
 
     @property
     def paused(self) -> bool:
-        """Whether the queue is paused, and not this worker alone."""
-        return self in (Hold.PAUSED, Hold.RETURNING)
+        """Whether the queue hands out nothing to anybody, and not to this worker alone."""
+        return self in (Hold.PAUSED, Hold.RETURNING, Hold.OPEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ class Grant:
     Attributes:
         next_due_ms: when the next delayed job is due, Unix ms; 0: none.
         again: there may be more at once; do not wait for a wake.
-        resume_ms: when a limit lets more through, Unix ms; 0: no limit holds anything back.
+        resume_ms: when a limit, or an open circuit, lets more through, Unix ms; 0: none holds anything back.
         refused: ids whose outcome was not taken, because this worker no longer held that attempt.
     """
 
@@ -109,15 +116,19 @@ def settle_and_claim(
     keys = queue_keys(realm, queue)
     if outcomes and not seal.idle:
         outcomes = [_sealed(queue, outcome, seal) for outcome in outcomes]
-    args: list[Argument] = [worker, want, lease_ms, keys.ends, EXPIRED, b""]
+    args: list[Argument] = [worker, want, lease_ms, keys.ends, EXPIRED, b"", b""]
     if outcomes:
         flat: list[str | int] = []
-        for outcome in outcomes:
+        blameless: list[int] = []
+        for number, outcome in enumerate(outcomes, 1):
             if outcome.data:
                 args.append(outcome.data)
-            place = len(args) - 6 if outcome.data else 0
+            if outcome.blameless:
+                blameless.append(number)
+            place = len(args) - 7 if outcome.data else 0
             flat += (outcome.id, outcome.attempt, outcome.verdict, outcome.delay_ms, place)
         args[5] = _encode(flat)
+        args[6] = _encode(blameless) if blameless else b""
 
     def opened(job_id: str, body: bytes) -> bytes:
         if body[:1] != MARK_BYTE:

@@ -26,6 +26,7 @@ _cancel = Script("cancel")
 _retry = Script("retry")
 _discard = Script("discard")
 _clean = Script("clean")
+_close_circuit = Script("close_circuit")
 _record = Script("record")
 
 WHAT_BYTES: Final = 1000
@@ -45,7 +46,8 @@ def configure(realm: str, queue: str, settings: Mapping[str, int | str], by: Aut
     """
     keys = queue_keys(realm, queue)
     args: list[Argument] = [by.packed(), *(part for pair in checked(queue, settings).items() for part in pair)]
-    return Command(_configure, [keys.config, keys.counters, keys.wake, keys.audit], args, int)
+    circuits = [keys.circuit, keys.circuit_now, keys.circuit_before, keys.group_parked]
+    return Command(_configure, [keys.config, keys.counters, keys.wake, *circuits, keys.audit], args, int)
 
 
 def tell(realm: str, queue: str, workers: Sequence[str], word: str) -> Command[int]:
@@ -93,6 +95,11 @@ def purge(realm: str, queue: str, workers: Sequence[str], by: Author = NOBODY) -
 def configure_group(realm: str, queue: str, group: str, config: bytes, by: Author = NOBODY) -> Command[int]:
     """Give a group what :func:`jobfleet.codec.pack_group` packed; empty: what all groups have."""
     return Command(_group, _acting(queue_keys(realm, queue)), [group, config, by.about(group).packed()], int)
+
+
+def close_circuit(realm: str, queue: str, group: str = "", by: Author = NOBODY) -> Command[bool]:
+    """Close the circuit of a queue, or of one of its groups; the answer is False where it was closed."""
+    return Command(_close_circuit, _acting(queue_keys(realm, queue)), [group, by.packed()], bool)
 
 
 class Cancellation(StrEnum):

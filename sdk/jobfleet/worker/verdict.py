@@ -59,7 +59,7 @@ def completed(job: ClaimedJob, result: object) -> Outcome:
     except Exception as error:  # noqa: BLE001 - what a value says of itself may raise anything
         kind, message = "bad result", f"the handler's result cannot be stored: {text_of(error)}"
         failure = Failure(kind, message, "", job.attempt, fingerprint(kind, message), final=True)
-        return Outcome(job.id, job.attempt, "fail", codec.pack_failure(failure))
+        return Outcome(job.id, job.attempt, "fail", codec.pack_failure(failure), blameless=True)
     return Outcome(job.id, job.attempt, "complete", data)
 
 
@@ -92,13 +92,14 @@ def failed(job: ClaimedJob, body: Body | None, error: BaseException, policy: Pol
         return Outcome(job.id, job.attempt, "snooze" if isinstance(decision, Snooze) else "limit", b"", wait)
     final = body is None or isinstance(decision, Unrecoverable) or isinstance(error, InvalidJob)
     data = codec.pack_failure(describe(job, error, home, final=final))
+    blameless = final or isinstance(error, UnknownJob)
     if final or body is None or failures >= body.attempts:
-        return Outcome(job.id, job.attempt, "fail", data)
+        return Outcome(job.id, job.attempt, "fail", data, blameless=blameless)
     if isinstance(decision, RetryAfter):
         wait = round(decision.seconds * 1000)
     else:
         wait = delay_ms(decision if isinstance(decision, Backoff) else body.backoff, failures)
-    return Outcome(job.id, job.attempt, "retry", data, wait)
+    return Outcome(job.id, job.attempt, "retry", data, wait, blameless)
 
 
 def describe(job: ClaimedJob, error: BaseException, home: str = "", *, final: bool = False) -> Failure:

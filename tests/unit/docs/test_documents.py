@@ -71,7 +71,7 @@ def test_the_demo_prints_the_line_that_the_documents_promise() -> None:
 
 def test_the_queues_of_the_page_about_steering_are_told_what_the_page_says() -> None:
     page = (ROOT / "docs" / "how-to" / "steer-queues.md").read_text()
-    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    for manifest in yaml.safe_load_all(block):
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    for manifest in (manifest for block in blocks for manifest in yaml.safe_load_all(block)):
         spec = JobQueueSpec.model_validate(manifest["spec"])
         assert spec.model_dump(by_alias=True, exclude_unset=True) == manifest["spec"]

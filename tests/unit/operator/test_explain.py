@@ -77,5 +77,12 @@ def test_a_limit_and_what_falls_due_are_told_and_replayed() -> None:
         )
     )  # fmt: skip
     assert "60 delayed jobs that fall due soon" in told
+    assert "behind an open circuit" not in told
     assert "a limit of 4: the quota of namespace shop is 20 workers" in told
     assert "Replayed: these inputs ask for 4 workers, as was decided." in told
+
+
+def test_jobs_behind_an_open_circuit_are_told_and_do_not_count() -> None:
+    told = words(body(toReplicas=1, backlog=3, waiting=3, busySlots=0, behindCircuit=497))
+    assert "497 jobs behind an open circuit, which do not count" in told
+    assert "Replayed: these inputs ask for 1 workers, as was decided." in told

@@ -1,12 +1,17 @@
-"""Pods that cannot run keep a pool from making more of them."""
+"""Pods that cannot run keep a pool from making more of them, and so does what its queues let run."""
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
-from jobfleet_operator.limits import TRIAL, broken
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobfleet.inspection import Circuit, QueueSettings
+from jobfleet_operator.limits import TRIAL, Passage, broken, by_queues, passage
 from jobfleet_operator.world import PodView
-from unit.operator.people import pod
+from unit.operator.people import pod, snapshot
 
 
 def ill(name: str, reason: str = "ImagePullBackOff") -> PodView:
@@ -52,3 +57,46 @@ def test_the_limit_names_the_pod_and_the_reason() -> None:
     limit = broken([ill("b"), ill("a")], (), 20, proven=False)
     assert limit is not None
     assert limit.words == "no worker runs, and Pod a cannot: ImagePullBackOff: Back-off"
+
+
+def lets_run(busy: int = 0, service_ms: int | None = None, circuit: Circuit | None = None, **settings: Any) -> Any:
+    """How many jobs a queue lets a pool run."""
+    seen = snapshot(settings=QueueSettings(**settings), circuits=(circuit,) if circuit else ())
+    found = passage(seen, busy, service_ms, ahead_ms=12_000)
+    return None if found is None else (found.slots, found.words)
+
+
+def test_a_queue_lets_run_what_it_says_and_what_its_rate_fills() -> None:
+    assert lets_run() is None
+    assert lets_run(max_active=4) == (4, "maxActive 4")
+    assert lets_run(rate_count=600, rate_ms=60_000) is None, "how long a job takes has not been measured"
+    assert lets_run(service_ms=2000, rate_count=600, rate_ms=60_000) == (25, "a rate of 600 in 60 s")
+    assert lets_run(service_ms=1, rate_count=1, rate_ms=60_000)[0] == 1
+    assert lets_run(service_ms=2000, max_active=30, rate_count=600, rate_ms=60_000)[0] == 25
+    assert lets_run(busy=9, max_active=4) == (9, "maxActive 4"), "what runs goes on"
+
+
+def test_an_open_circuit_lets_nothing_run_until_its_probes_begin() -> None:
+    now = snapshot().now_ms
+    circuit = Circuit("", False, now, now + 60_000, 80, "OSError")
+    assert lets_run(circuit=circuit) == (0, "")
+    assert lets_run(busy=5, circuit=circuit, max_active=50) == (5, "")
+    soon = Circuit("", False, now, now + 10_000, 80, "OSError")
+    assert lets_run(circuit=soon, breaker_probes=3) == (3, ""), "a worker that is started now is there in time"
+    assert lets_run(circuit=Circuit("", True, now, 0, 80, "OSError", probing=2), breaker_probes=3) == (1, "")
+
+
+passages = st.builds(Passage, queue=st.just("q"), slots=st.integers(0, 500), words=st.sampled_from(["", "maxActive 4"]))
+
+
+@given(st.lists(st.one_of(st.none(), passages), min_size=1), st.integers(1, 16), st.integers(0, 50))
+def test_a_pool_is_bound_where_all_its_queues_are_and_by_no_less_than_they_let_run(
+    found: list[Passage | None], concurrency: int, least: int
+) -> None:
+    limit = by_queues(found, concurrency, least=least)
+    bound = [one for one in found if one is not None]
+    assert (limit is not None) == (len(bound) == len(found) and any(one.words for one in bound))
+    if limit is not None:
+        assert limit.most * concurrency >= sum(one.slots for one in bound)
+        assert limit.most == max(least, ceil(sum(one.slots for one in bound) / concurrency))
+        assert not limit.at_once

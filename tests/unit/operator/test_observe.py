@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from jobfleet.inspection import QueueSnapshot
+from jobfleet.inspection import Circuit, QueueAddress, QueueSettings, QueueSnapshot
 from jobfleet_operator import observe
 from jobfleet_operator.cache import Cache, Kind
-from jobfleet_operator.memory import PoolMemory, QueueMemory
+from jobfleet_operator.memory import PoolMemory, QueueMemory, Sample
 from jobfleet_operator.reconcile import PoolScene
 from jobfleet_operator.world import Key
 from unit.operator.people import PHOTOS, meta, pod_body, snapshot, worker
@@ -20,16 +23,26 @@ TEMPLATE = {"spec": {"containers": [{"name": "main", "image": "a"}]}}
 URL = "redis://r/0"
 
 
-def looked(seen: QueueSnapshot | None, memory: PoolMemory | None = None, **spec: Any) -> PoolScene:
+def looked(
+    seen: QueueSnapshot | None,
+    memory: PoolMemory | None = None,
+    *,
+    measured: Sequence[Sample] = (),
+    others: dict[QueueAddress, QueueSnapshot] | None = None,
+    **spec: Any,
+) -> PoolScene:
+    others = others or {}
     cache = Cache(lambda *_: None)
     cache.feed(Kind.QUEUES, {"metadata": meta("photos", uid="q"), "spec": spec.pop("queue", {})})
+    for other in others:
+        cache.feed(Kind.QUEUES, {"metadata": meta(other.queue), "spec": {}})
     body = {"metadata": meta("photos"), "spec": {"queues": ["photos"], "template": TEMPLATE} | spec}
     cache.feed(Kind.POOLS, body | {"status": spec.pop("status", {})})
     look = observe.Look(
-        cache=cache, urls={PLACE: URL}, problems={}, snapshots={PHOTOS: seen} if seen else {}, outages={},
+        cache=cache, urls={PLACE: URL}, problems={}, snapshots=({PHOTOS: seen} if seen else {}) | others, outages={},
         seconds=100.0, now=datetime(2026, 3, 2, 12, tzinfo=UTC), term=0,
     )  # fmt: skip
-    queues = {PLACE: QueueMemory("q", secret_url=URL)}
+    queues = {PLACE: QueueMemory("q", secret_url=URL, samples=deque(measured))}
     return observe.pool_scene(look, cache.pools[PLACE], memory or PoolMemory(), queues)
 
 
@@ -46,6 +59,65 @@ def test_workers_are_on_their_way_before_delayed_jobs_are_due() -> None:
     assert memory.decision is not None
     assert (memory.decision["upcoming"], memory.decision["startSeconds"]) == (41, 10)
     assert decided(looked(soon, queue={"paused": True}))[0] == 0
+
+
+def test_a_pool_grows_no_further_than_its_queue_lets_jobs_run() -> None:
+    memory = PoolMemory()
+    busy = snapshot(waiting=500, settings=QueueSettings(max_active=4))
+    scene = looked(busy, memory, concurrency=2, maxReplicas=50)
+    assert decided(scene)[0] == 2
+    assert scene.decision is not None
+    assert scene.decision.limit is not None
+    assert (scene.decision.limit.reason, memory.limited) == ("QueueLimits", True)
+    assert scene.decision.reasons[-1] == "limited to 2: no more jobs may run at a time: photos has maxActive 4"
+    assert decided(looked(busy, concurrency=2, minReplicas=3))[0] == 3
+
+
+def test_a_rate_bounds_a_pool_as_soon_as_a_run_time_is_measured() -> None:
+    limited = snapshot(waiting=5000, settings=QueueSettings(rate_count=2))
+    assert decided(looked(limited, maxReplicas=50))[0] == 50
+    assert decided(looked(limited, maxReplicas=50, measured=[Sample(0, 0, 0, 0), Sample(9, 9, 10, 20_000)]))[0] == 5
+
+
+def open_circuit(probes_in_ms: int, **more: Any) -> Circuit:
+    now = snapshot().now_ms
+    return Circuit("", False, now - 5000, now + probes_in_ms, 80, "OSError", **more)
+
+
+def test_jobs_behind_an_open_circuit_do_not_make_a_pool_grow_until_probes_are_near() -> None:
+    memory = PoolMemory(goal=1)
+    late = {"waiting": 500, "delayed_due": 7, "delayed_soon": 30, "oldest_waiting_ms": 1}
+    scaling = {"maxAgeSeconds": 5, "drainWithinSeconds": 5}
+    scene = looked(snapshot(**late, circuits=(open_circuit(60_000),)), memory, scaling=scaling)
+    assert scene.decision is not None
+    assert (scene.decision.size, scene.decision.wanted) == (1, 0)
+    assert "507 jobs behind an open circuit ask for none" in scene.decision.reasons
+    assert scene.load is not None
+    assert scene.load.behind_circuit == 507
+    near = snapshot(**late, circuits=(open_circuit(11_000),))
+    assert decided(looked(near)) == (1, "backlog 3 at 20 a worker asks for 1")
+    assert decided(looked(snapshot(worker("a", busy=4), **late, active=4, circuits=(open_circuit(60_000),))))[0] == 4
+
+
+def test_the_other_queues_of_a_pool_still_make_it_grow() -> None:
+    films = QueueAddress("shop", "films")
+    shut = snapshot(waiting=500, circuits=(open_circuit(60_000),))
+    scene = looked(shut, queues=["photos", "films"], others={films: snapshot(waiting=100)})
+    assert decided(scene)[0] == 5
+    bound = snapshot(waiting=100, settings=QueueSettings(max_active=3))
+    scene = looked(shut, queues=["photos", "films"], others={films: replace(bound, address=films)})
+    assert decided(scene)[0] == 3
+
+
+def test_the_jobs_of_groups_with_open_circuits_ask_for_nobody() -> None:
+    now = snapshot().now_ms
+    circuits = (
+        Circuit("a", False, now, now + 60_000, 80, "OSError", waiting=400),
+        Circuit("b", True, now, now, 80, "OSError", waiting=40, probing=1),
+    )
+    scene = looked(snapshot(waiting=500, circuits=circuits, circuits_open=2))
+    assert scene.load is not None
+    assert (scene.load.waiting, scene.load.behind_circuit) == (62, 438)
 
 
 def test_how_far_ahead_to_look_is_as_long_as_the_slowest_pool_of_the_queue_takes() -> None:

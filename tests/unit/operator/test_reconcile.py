@@ -183,22 +183,28 @@ def test_what_a_queue_can_be_told_is_pushed_and_drift_is_mended() -> None:
             "maxLength": 9, "maxMemoryPercent": 80, "maxActive": 3, "rate": {"count": 5, "seconds": 60},
             "perGroup": {"maxActive": 1, "rate": {"count": 2}},
         },
+        "circuitBreaker": {"failurePercent": 30, "minimumJobs": 7, "windowSeconds": 5, "openSeconds": 9, "probes": 2,
+                           "per": "Group"},
     }  # fmt: skip
     wanted = QueueSettings(
         paused=True, return_running=True, dead_letter="graveyard", max_length=9, max_memory_percent=80, max_active=3,
         rate_count=5, rate_ms=60_000, group_max_active=1, group_rate_count=2, group_rate_ms=1000,
+        breaker_percent=30, breaker_least=7, breaker_window_ms=5000, breaker_open_ms=9000, breaker_probes=2,
+        breaker_per_group=True,
     )  # fmt: skip
     (push,) = [a for a in plan_queue(queue_scene(spec=spec)) if isinstance(a, actions.PushSettings)]
     assert push.settings == wanted
     settled = replace(snapshot(), settings=wanted)
     assert "PushSettings" not in kinds(plan_queue(queue_scene(spec=spec, seen=settled)))
-    for drifted in (replace(wanted, dead_letter=""), replace(wanted, rate_count=6), replace(wanted, paused=False)):
+    for drifted in (replace(wanted, dead_letter=""), replace(wanted, rate_count=6), replace(wanted, breaker_percent=0)):
         plan = plan_queue(queue_scene(spec=spec, seen=replace(snapshot(), settings=drifted)))
         assert actions.PushSettings(snapshot().address, wanted, "JobQueue photos, generation 1") in plan
 
 
 def test_a_resource_and_a_queue_that_was_told_nothing_have_the_same_defaults() -> None:
     assert reconcile.settings(JobQueueSpec()) == QueueSettings()
+    guarded = JobQueueSpec.model_validate({"circuitBreaker": {}})
+    assert reconcile.settings(guarded) == QueueSettings(breaker_percent=50)
 
 
 def test_a_secret_is_applied_again_now_and_then_because_it_is_not_watched() -> None:
@@ -376,8 +382,13 @@ def test_replicas_follow_the_room_as_old_workers_go() -> None:
     full = scene(size=4, deployment=deployment(2), pods=[*olds, *news], workers=workers)
     assert "SetReplicas" not in kinds(plan_pool(full))
     one_went = replace(full, pods=[*olds[1:], *news])
-    assert actions.SetReplicas(pool().key, 3, None) in plan_pool(one_went)
-    assert actions.SetReplicas(pool().key, 3, None) in plan_pool(replace(one_went, load=None)), "Redis or not"
+    for told in one_went, replace(one_went, load=None):  # Redis or not
+        (step,) = (action for action in plan_pool(told) if isinstance(action, actions.SetReplicas))
+        assert (step.replicas, step.only_version) == (3, None)
+        assert step.scaling is not None
+        assert (step.scaling.what, step.scaling.why) == (
+            "WorkerPool photos from 2 to 3 workers", "a roll-out makes or leaves room",
+        )  # fmt: skip
     theirs = pool(mode="Recommend")
     assert theirs.spec is not None
     seen = replace(deployment(2), applied=resources.mark(theirs, theirs.spec, CONNECTION))

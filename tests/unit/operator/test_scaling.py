@@ -51,7 +51,13 @@ loads = st.builds(
     oldest=st.integers(0, 7200),
     upcoming=st.integers(0, 2000),
 )
-limits = st.builds(Limit, most=st.integers(0, 60), reason=st.just("NamespaceQuota"), words=st.just("a quota"))
+limits = st.builds(
+    Limit,
+    most=st.integers(0, 60),
+    reason=st.just("NamespaceQuota"),
+    words=st.just("a quota"),
+    at_once=st.booleans(),
+)
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
@@ -109,6 +115,29 @@ def test_a_limit_that_stays_is_reached_whatever_is_running(policy: Policy, load:
         decision = decide(Observation(float(second), size, load, limits=(limit,)), policy, history)
         size, history = decision.size, decision.history
     assert size <= limit.most
+
+
+@given(policies, st.lists(st.tuples(loads, limits), min_size=1, max_size=60), st.integers(0, 60))
+def test_a_limit_that_moves_with_what_is_measured_shrinks_a_pool_no_sooner_than_its_window(
+    policy: Policy, samples: list[tuple[Load, Limit]], size: int
+) -> None:
+    history = History()
+    for second, (load, limit) in enumerate(samples):
+        gentle = replace(limit, at_once=False)
+        decision = decide(Observation(float(second), size, load, limits=(gentle,)), policy, history)
+        if second < policy.down.window_seconds and size <= policy.max_workers:
+            assert decision.size >= size
+        size, history = decision.size, decision.history
+
+
+@given(policies, loads, st.integers(1, 5000), st.integers(0, 60))
+def test_jobs_behind_an_open_circuit_ask_for_nobody_and_are_told_of(
+    policy: Policy, load: Load, behind: int, size: int
+) -> None:
+    without = decide(Observation(0.0, size, load), policy, History())
+    decision = decide(Observation(0.0, size, replace(load, behind_circuit=behind)), policy, History())
+    assert (decision.size, decision.wanted) == (without.size, without.wanted)
+    assert f"{behind} jobs behind an open circuit ask for none" in decision.reasons
 
 
 @given(policies, loads, st.integers(0, 60))

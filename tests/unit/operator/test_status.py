@@ -136,7 +136,7 @@ def test_the_age_of_the_oldest_job_is_right_when_the_clock_of_redis_is_not(behin
     assert said.oldest_job_time == shown
 
 
-def pool_condition(limit: Limit | None) -> tuple[str, str, str]:
+def pool_condition(limit: Limit | None, *, behind_circuit: bool = False) -> tuple[str, str, str]:
     facts = report.PoolFacts(
         pool=pool(),
         goal=3,
@@ -147,6 +147,7 @@ def pool_condition(limit: Limit | None) -> tuple[str, str, str]:
         pods=[],
         trouble=None,
         decision=None,
+        behind_circuit=behind_circuit,
     )
     (found,) = [one for one in report.pool_findings(facts) if one.type == status.SCALING_LIMITED]
     return found.status, found.reason, found.message
@@ -154,6 +155,7 @@ def pool_condition(limit: Limit | None) -> tuple[str, str, str]:
 
 def test_what_limits_a_pool_is_a_condition() -> None:
     assert pool_condition(None)[:2] == ("False", "WithinLimits")
+    assert pool_condition(None, behind_circuit=True)[:2] == ("True", "CircuitOpen")
     at_maximum = pool_condition(Limit(3, "AtMaximum", "that is the maximum"))
     assert at_maximum[:2] == ("True", "AtMaximum")
     assert "spec.maxReplicas" in at_maximum[2]

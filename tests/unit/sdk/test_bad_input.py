@@ -116,7 +116,7 @@ def test_an_environment_is_read_whole() -> None:
         }
     )  # fmt: skip
     assert read == Environment(
-        "redis://r:1/2", "shop", {"a": 1, "b": 2.5, "c": 3}, 4, "pod-1", "p", 7, 8081, "worker/pod-1"
+        "redis://r:1/2", "shop", {"a": 1, "b": 2.5, "c": 3}, 4, "pod-1", "p", 7, 8081, actor="worker/pod-1"
     )
 
 

@@ -55,10 +55,22 @@ local function from_lines(room)
   return looked
 end
 
--- One job of a group, unless its bucket is empty; then it is parked. Returns how many ids were taken off its line.
+-- One job of a group, unless its bucket is empty or its circuit holds it; then it is parked. Returns how many ids were taken off
+-- its line.
 local function from_group(group)
   local weight, most, rate, period = group_settings(group)
-  local tokens
+  local tokens, room, c
+  if by_group then
+    room, c = admitted(group)
+    if room == 0 then
+      if c.half > 0 then
+        c.ends = now + setting.breaker_open_ms
+        keep_circuit(group, c)
+      end
+      park(group, c.ends)
+      return 0
+    end
+  end
   if rate > 0 then
     tokens = tokens_now(redis.call('HGET', group_tokens, group), rate, period)
     if tokens < 1 then
@@ -71,6 +83,7 @@ local function from_group(group)
   if id then accept(id, redis.call('HGET', jobs, id)) end
   if #claimed > before then
     local running = redis.call('HINCRBY', group_active, group, 1)
+    if c then send_probes(group, c, 1) end
     redis.call('ZINCRBY', ring, 1 / weight, group)
     if rate > 0 then
       tokens = tokens - 1
@@ -104,8 +117,7 @@ local function in_turns(room)
 end
 
 local function claim()
-  promote_due(want + 100)
-  local room = want
+  local room = math.min(want, let_through)
   if setting.max_active > 0 then room = math.min(room, setting.max_active - count('active')) end
   local tokens
   if setting.rate_count > 0 then
@@ -132,6 +144,7 @@ local function claim()
     redis.call('HINCRBY', counters, 'waiting', -#claimed)
     redis.call('HINCRBY', counters, 'active', #claimed)
     tell('claim', claimed)
+    if whole then send_probes('', whole, #claimed) end
     if tokens then
       tokens = tokens - #claimed
       redis.call('HSET', counters, 'tokens', tokens .. ' ' .. now)

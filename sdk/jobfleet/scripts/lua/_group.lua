@@ -96,13 +96,16 @@ local function bucket_full_at(group, at_ms)
   some_parked = true
 end
 
--- Groups whose time has come stand in the ring again.
+-- Groups whose time has come stand in the ring again; of those that have run dry, bucket and circuit are forgotten.
 local function unpark()
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', group_parked, '-inf', now, 'LIMIT', 0, 100)) do
     redis.call('ZREM', group_parked, member)
     if string.sub(member, 1, 1) == MARK then
       local group = string.sub(member, 2)
-      if redis.call('HEXISTS', group_wait, group) == 0 then redis.call('HDEL', group_tokens, group) end
+      if redis.call('HEXISTS', group_wait, group) == 0 then
+        redis.call('HDEL', group_tokens, group)
+        if redis.call('HEXISTS', group_active, group) == 0 then redis.call('HDEL', circuit, group) end
+      end
     elseif redis.call('HEXISTS', group_wait, member) == 1 then
       enter_ring(member)
     end

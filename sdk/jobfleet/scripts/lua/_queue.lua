@@ -33,6 +33,9 @@
 -- KEYS[39] group_tokens    hash  group -> "tokens at-ms"
 -- KEYS[40] forwarding      zset  failed ids on their way to the dead-letter queue, by ms from which they may be carried
 -- KEYS[41] kept            zset  completed ids with a time of their own, by ms at which they are forgotten
+-- KEYS[42] circuit         hash  scope ('': the queue, or a group) -> MessagePack array, as in _circuit.lua: those that are not closed
+-- KEYS[43] circuit_now     hash  scope -> "failures outcomes" in this half of the window
+-- KEYS[44] circuit_before  hash  likewise in the half before
 local jobs, counters, config, delayed = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 local completed, failed, cancelled = KEYS[15], KEYS[16], KEYS[17]
 local results, errors, progress, logs, events, wake = KEYS[18], KEYS[19], KEYS[20], KEYS[21], KEYS[22], KEYS[23]
@@ -41,7 +44,8 @@ local workers, info, draining, busy = KEYS[28], KEYS[29], KEYS[30], KEYS[31]
 local ring, group_line, group_part, group_wait = KEYS[32], KEYS[33], KEYS[34], KEYS[35]
 local group_active, group_config, group_parked, group_tokens = KEYS[36], KEYS[37], KEYS[38], KEYS[39]
 local forwarding, kept = KEYS[40], KEYS[41]
-local QUEUE_KEYS = 41
+local circuit, circuit_now, circuit_before = KEYS[42], KEYS[43], KEYS[44]
+local QUEUE_KEYS = 44
 local now = now_ms()
 
 local held = redis.call('HGETALL', config)

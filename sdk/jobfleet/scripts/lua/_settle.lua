@@ -24,6 +24,7 @@ local function settle()
       local state, since, failed_now = WAITING, now, false
       if cancels and redis.call('SREM', cancelling, id) == 1 and verdict ~= 'complete' then verdict = 'cancel' end
       if extension and extension.g then group_leave(extension.g) end
+      if guarded then weigh(extension, verdict, blameless and blameless[n], record, bytes) end
       if verdict == 'complete' or verdict == 'retry' or verdict == 'fail' then busy_ms = busy_ms + math.max(0, now - started_of(record)) end
       if verdict == 'complete' then
         state = COMPLETED
@@ -78,6 +79,7 @@ local function settle()
     end
   end
   if #gone == 0 then return end
+  if guarded then settle_circuits() end
   redis.call('HDEL', active, unpack(gone))
   redis.call('HSET', jobs, unpack(changed))
   if #outputs > 0 then redis.call('HSET', results, unpack(outputs)) end

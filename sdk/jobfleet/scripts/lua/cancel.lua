@@ -1,9 +1,9 @@
 -- cancel: a job that waits or is delayed ends at once; of one that runs its worker is told, and when it hands the attempt
 -- in, or loses it, the job is cancelled, unless it completed before.
 --
--- KEYS[1..41]        the queue, as in _queue.lua
--- KEYS[42] audit     stream
--- KEYS[43..] two a worker: active (hash id -> attempt), control (list, what a worker is told), in the order of ARGV
+-- KEYS[1..44]        the queue, as in _queue.lua
+-- KEYS[45] audit     stream
+-- KEYS[46..] two a worker: active (hash id -> attempt), control (list, what a worker is told), in the order of ARGV
 -- ARGV[1] id
 -- ARGV[2] channel    where the end of a job is told to those who wait for it
 -- ARGV[3] by         who and why, as in _audit.lua

@@ -1,7 +1,7 @@
 -- clean: forget the oldest jobs of one state that came into it before a time, a bounded number in one call.
 --
--- KEYS[1..41]    the queue, as in _queue.lua
--- KEYS[42] audit stream
+-- KEYS[1..44]    the queue, as in _queue.lua
+-- KEYS[45] audit stream
 -- ARGV[1] state  completed | failed | cancelled
 -- ARGV[2] before ms
 -- ARGV[3] limit  jobs in one call

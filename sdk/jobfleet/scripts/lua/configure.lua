@@ -3,7 +3,11 @@
 -- KEYS[1] config    hash
 -- KEYS[2] counters  hash
 -- KEYS[3] wake      list
--- KEYS[4] audit     stream
+-- KEYS[4] circuit         hash  those that are not closed, by scope
+-- KEYS[5] circuit_now     hash
+-- KEYS[6] circuit_before  hash
+-- KEYS[7] group_parked    zset
+-- KEYS[8] audit     stream
 -- ARGV[1] by        who and why, as in _audit.lua
 -- ARGV[2..] two a setting: name, value
 -- returns how many settings changed
@@ -22,9 +26,15 @@ for n, name in ipairs(names) do
     if name == 'paused' then verb = new == '1' and 'pause' or 'resume' end
   end
 end
+local scope_before = redis.call('HGET', config, 'breaker_per_group') or '0'
 redis.call('HSET', config, unpack(ARGV, 2))
-if #pause > 0 then audit(KEYS[4], audit_bound(config), ARGV[1], verb or 'configure', 0, table.concat(pause, ', ')) end
-if #others > 0 then audit(KEYS[4], audit_bound(config), ARGV[1], 'configure', 0, table.concat(others, ', ')) end
+local percent, scope = unpack(redis.call('HMGET', config, 'breaker_percent', 'breaker_per_group'))
+if (percent or '0') == '0' or (scope or '0') ~= scope_before then -- the circuits that there were are no more
+  for _, group in ipairs(redis.call('HKEYS', KEYS[4])) do redis.call('ZADD', KEYS[7], 'XX', 0, group) end
+  redis.call('UNLINK', KEYS[4], KEYS[5], KEYS[6])
+end
+if #pause > 0 then audit(KEYS[8], audit_bound(config), ARGV[1], verb or 'configure', 0, table.concat(pause, ', ')) end
+if #others > 0 then audit(KEYS[8], audit_bound(config), ARGV[1], 'configure', 0, table.concat(others, ', ')) end
 if redis.call('HGET', config, 'paused') ~= '1' and tonumber(redis.call('HGET', counters, 'waiting') or 0) > 0 then
   wake_worker(wake)
 end

@@ -1,7 +1,7 @@
 -- discard: forget jobs that have ended, by their ids.
 --
--- KEYS[1..41]  the queue, as in _queue.lua
--- KEYS[42] audit  stream
+-- KEYS[1..44]  the queue, as in _queue.lua
+-- KEYS[45] audit  stream
 -- ARGV[1] by      who and why, as in _audit.lua
 -- ARGV[2..] id
 -- returns how many were forgotten; jobs that have not ended, and unknown ones, are left out

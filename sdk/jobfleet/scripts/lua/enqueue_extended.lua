@@ -1,6 +1,6 @@
 -- enqueue_extended: as enqueue, for a batch with jobs that have an extension: a group, a key of deduplication, a time to live.
 --
--- KEYS[1..41]       the queue, as in _queue.lua
+-- KEYS[1..44]       the queue, as in _queue.lua
 -- ARGV[1] channel   where the operator listens
 -- ARGV[2] address   realm/queue
 -- ARGV[3] jobs      MessagePack, an array of arrays: id, priority (128 more where there is an extension), due (0: now;

@@ -1,7 +1,7 @@
 -- forward: take failed jobs that are on their way to the dead-letter queue, to carry them there. Who takes them has them to
 -- himself for a while; where he does not come back with forwarded, another takes them.
 --
--- KEYS[1..41]    the queue, as in _queue.lua
+-- KEYS[1..44]    the queue, as in _queue.lua
 -- ARGV[1] limit  jobs in one call
 -- ARGV[2] lease  ms for which no other takes them
 -- returns {dead-letter queue, {id, record, error or false, ...}}; where there is none any more, {'', {}}: what was on its way

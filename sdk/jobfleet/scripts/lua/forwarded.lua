@@ -1,7 +1,7 @@
 -- forwarded: the dead-letter queue has these jobs; from now on they are kept here as all failed jobs are.
 --
--- KEYS[1..41]  the queue, as in _queue.lua
--- KEYS[42] audit  stream
+-- KEYS[1..44]  the queue, as in _queue.lua
+-- KEYS[45] audit  stream
 -- ARGV[1] by      who and why, as in _audit.lua; empty: nobody asked for it
 -- ARGV[2..] two a job: id, when it failed, ms; where it has been tried again and failed again since, it has to go once more
 -- returns how many were on their way

@@ -1,7 +1,7 @@
 -- group: give one group its own weight and limits, or take them away.
 --
--- KEYS[1..41]    the queue, as in _queue.lua
--- KEYS[42] audit  stream
+-- KEYS[1..44]    the queue, as in _queue.lua
+-- KEYS[45] audit  stream
 -- ARGV[1] group
 -- ARGV[2] config bytes, a MessagePack map (w, c, r, m); empty: as all others
 -- ARGV[3] by     who and why, as in _audit.lua

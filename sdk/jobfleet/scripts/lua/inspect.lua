@@ -16,15 +16,18 @@
 -- KEYS[23] parked     zset  groups that may not yet
 -- KEYS[24] forwarding zset  failed, on their way to the dead-letter queue
 -- KEYS[25] kept       zset  completed, with a time of their own
+-- KEYS[26] circuit    hash  those that are not closed, by scope
+-- KEYS[27] group_wait hash  group -> 1024 * jobs in its lines + ...
 -- ARGV[1] how far to look ahead at delayed jobs, ms
 -- returns {now ms, {counter, value, ...}, delayed, delayed and due, next due ms or 0, completed, failed,
 --          oldest waiting ms or 0, {setting, value, ...},
 --          {worker, end of lease ms, info bytes or '', busy, drain mark runs out ms or 0, ...}, cancelled, groups, forwarding,
---          delayed and due within that time}
+--          delayed and due within that time, circuits that are not closed, {scope, the circuit packed, waiting jobs of that group, ...} twenty of these}
 --@include _record
 local jobs, counters, delayed, config, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local info, draining, busy, completed, failed = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local LINES = 10
+local CIRCUITS = 20
 local now = now_ms()
 local oldest = 0
 for priority = 1, 10 do
@@ -49,9 +52,18 @@ local forwarding = redis.call('ZCARD', KEYS[24])
 local next_due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
 local horizon, soon = now + tonumber(ARGV[1]), 0
 if next_due and tonumber(next_due) <= horizon then soon = redis.call('ZCOUNT', delayed, '(' .. now, horizon) end
+local circuits, shown = redis.call('HLEN', KEYS[26]), {}
+if circuits > 0 then
+  local page = redis.call('HSCAN', KEYS[26], 0, 'COUNT', CIRCUITS)[2]
+  for i = 1, math.min(#page, 2 * CIRCUITS), 2 do
+    shown[#shown + 1] = page[i]
+    shown[#shown + 1] = page[i + 1]
+    shown[#shown + 1] = math.floor(tonumber(redis.call('HGET', KEYS[27], page[i]) or 0) / 1024)
+  end
+end
 return {
   now, redis.call('HGETALL', counters), redis.call('ZCARD', delayed), redis.call('ZCOUNT', delayed, '-inf', now),
   tonumber(next_due or 0), redis.call('LLEN', completed) + redis.call('ZCARD', KEYS[25]), redis.call('ZCARD', failed) + forwarding, oldest,
   redis.call('HGETALL', config), fleet, redis.call('ZCARD', KEYS[21]), redis.call('ZCARD', KEYS[22]) + redis.call('ZCARD', KEYS[23]), forwarding,
-  soon,
+  soon, circuits, shown,
 }

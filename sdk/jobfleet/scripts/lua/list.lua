@@ -1,7 +1,7 @@
 -- list: a page of the jobs of one state, whole. Reads only. Of failed, cancelled and completed the newest come first, of
 -- delayed the next due, of waiting the next in each line; of groups, see list_groups.
 --
--- KEYS[1..41]    the queue, as in _queue.lua
+-- KEYS[1..44]    the queue, as in _queue.lua
 -- ARGV[1] state  waiting | delayed | completed | failed | cancelled
 -- ARGV[2] start  how many to leave out
 -- ARGV[3] limit  how many to give

@@ -1,6 +1,6 @@
 -- promote: delayed jobs whose time has come go to the end of their lines; what no worker is there to do, the operator does.
 --
--- KEYS[1..41]       the queue, as in _queue.lua
+-- KEYS[1..44]       the queue, as in _queue.lua
 -- ARGV[1] limit     jobs in one call
 -- returns how many moved
 --@include _record

@@ -1,9 +1,9 @@
 -- reclaim: the jobs of a worker that died go back to the head of their lines; a job that has lost more leases than
 -- allowed is poison and fails. Where the lease still runs, nothing happens unless the caller knows the worker dead.
 --
--- KEYS[1..41]         the queue, as in _queue.lua
--- KEYS[42] audit      stream
--- KEYS[43] active     hash  id -> attempt, of the dead worker
+-- KEYS[1..44]         the queue, as in _queue.lua
+-- KEYS[45] audit      stream
+-- KEYS[46] active     hash  id -> attempt, of the dead worker
 -- ARGV[1] worker
 -- ARGV[2] known dead  1: whatever its lease says; 0: only if its lease ended
 -- ARGV[3] error       bytes kept with a job that fails as poison
@@ -19,6 +19,7 @@
 --@include _group
 --@include _line
 --@include _shelf
+--@include _circuit
 --@include _audit
 local active, worker = KEYS[QUEUE_KEYS + 2], ARGV[1]
 local lease = redis.call('ZSCORE', workers, worker)
@@ -34,6 +35,7 @@ for i = 1, #mine, 2 do
     lost = math.min(lost + 1, 255)
     local state = WAITING
     if extension and extension.g then group_leave(extension.g) end
+    if guarded then weigh(extension, 'return', false, record, '') end
     if redis.call('SREM', cancelling, id) == 1 then
       state = CANCELLED
       called_off[#called_off + 1] = id
@@ -55,6 +57,7 @@ redis.call('ZREM', workers, worker)
 redis.call('HDEL', info, worker)
 redis.call('HDEL', busy, worker)
 redis.call('ZREM', draining, worker)
+if guarded then settle_circuits() end
 local total = #returned + #poison + #called_off
 if total > 0 then
   redis.call('HINCRBY', counters, 'active', -total)

@@ -1,7 +1,7 @@
 -- retry: failed or cancelled jobs are tried again as if they were new, with all their attempts; spread out, if asked for.
 --
--- KEYS[1..41]        the queue, as in _queue.lua
--- KEYS[42] audit     stream
+-- KEYS[1..44]        the queue, as in _queue.lua
+-- KEYS[45] audit     stream
 -- ARGV[1] channel    where the operator listens
 -- ARGV[2] address    realm/queue
 -- ARGV[3] spacing    ms from one job to the next; 0: all at once

@@ -1,8 +1,8 @@
 -- settle_and_claim: take the results of finished jobs and hand out new ones, in one round trip.
 -- An outcome counts only while this worker still holds the job at that attempt (its field in "active"): the fence.
 --
--- KEYS[1..41]          the queue, as in _queue.lua
--- KEYS[42] active      hash  id -> attempt, of this worker alone
+-- KEYS[1..44]          the queue, as in _queue.lua
+-- KEYS[45] active      hash  id -> attempt, of this worker alone
 -- ARGV[1] worker
 -- ARGV[2] want         free slots to fill; 0: settle only
 -- ARGV[3] lease        ms that the worker's lease lasts from now
@@ -11,23 +11,31 @@
 -- ARGV[6] outcomes     empty, or a MessagePack array, five an outcome: id, attempt, verdict (complete | retry | fail | return |
 --                      snooze | limit | cancel), delay in ms (retry, snooze: until the next attempt; limit: for how long
 --                      nothing is handed out), and which of the bytes belong to it, from 1, or 0
--- ARGV[7..] bytes      complete: result; retry, fail: failure
+-- ARGV[7] blameless    empty, or a MessagePack array: the outcomes, from 1, whose failure says nothing of what handlers depend on
+-- ARGV[8..] bytes      complete: result; retry, fail: failure
 -- returns {now ms, next due ms or 0, hold (0 | 1 paused | 2 draining | 3 paused, and what runs is
---          to come back), again (1: more may be had at once),
+--          to come back | 4 the circuit lets nothing more through now), again (1: more may be had at once),
 --          resume ms at which a limit lets more through or 0, {refused id, ...},
 --          MessagePack array, five a job: id, attempt, failures, lost, enqueued ms, {body, ...}}
 --@include _record
 --@include _queue
 local active = KEYS[QUEUE_KEYS + 1]
 local worker, want, lease, channel, expired_error = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local BYTES = 6
+local BYTES = 7
 local now_bytes = time_bytes(now)
 local outcomes = ARGV[6] ~= '' and cmsgpack.unpack(ARGV[6]) or {}
+local blameless
+if ARGV[7] ~= '' then
+  blameless = {}
+  for _, n in ipairs(cmsgpack.unpack(ARGV[7])) do blameless[n] = true end
+end
+local let_through, whole = math.huge, nil -- by the queue's circuit; which it is, where it is not closed
 --@include _wake
 --@include _group
 --@include _line
 --@include _bucket
 --@include _shelf
+--@include _circuit
 --@include _promote
 --@include _settle
 --@include _claim
@@ -38,12 +46,18 @@ elseif tonumber(redis.call('ZSCORE', draining, worker) or 0) > now then hold = 2
 elseif setting.paused == 1 then hold = 1 end
 redis.call('ZADD', workers, now + lease, worker)
 local blocked_until = count('blocked_until')
+if guarded and not by_group then let_through, whole = admitted('') end
+if hold == 0 and let_through == 0 then
+  hold = 4
+  if whole.half == 0 then blocked_until = math.max(blocked_until, whole.ends) end
+end
+if want > 0 then promote_due(want + 100) end -- also where they must wait: a worker comes back when the next one is due
 if blocked_until > now then resume = blocked_until
 elseif want > 0 and hold == 0 then claim() end
 if #gone > 0 or #claimed > 0 then redis.call('HSET', busy, worker, redis.call('HLEN', active)) end
 if want > 0 and #gone == 0 and #claimed == 0 then forget_kept(100) end
 -- a worker that could not take all, or may take nothing, lays the token down for another; where nobody may, nobody does
-local left_over = resume == 0 and (hold == 2 or (hold == 0 and #claimed == want))
+local left_over = resume == 0 and let_through > #claimed and (hold == 2 or (hold == 0 and #claimed == want))
 if left_over and count('waiting') > 0 and (setting.max_active == 0 or count('active') < setting.max_active) then wake_worker(wake) end
 local next_due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
 local heads = #taken > 0 and cmsgpack.pack(taken) or '\144' -- an empty table would be packed as a map
