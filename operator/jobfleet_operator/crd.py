@@ -44,7 +44,8 @@ def _convert(schema: Schema, definitions: dict[str, Schema]) -> Schema:
         result["enum"] = [schema["const"]]
     if "properties" in schema:
         result["properties"] = {
-            name: _with_default(_convert(part, definitions)) for name, part in schema["properties"].items()
+            name: _convert(part, definitions) if "anyOf" in part else _with_default(_convert(part, definitions))
+            for name, part in schema["properties"].items()
         }
         required = [name for name in schema.get("required", []) if "default" not in schema["properties"][name]]
         if required:
@@ -77,7 +78,10 @@ def _merge_reference(schema: Schema, definitions: dict[str, Schema]) -> Schema:
 
 
 def _with_default(schema: Schema) -> Schema:
-    """An object whose fields have defaults defaults to `{}`, so that they apply when it is left out."""
+    """An object whose fields have defaults defaults to `{}`, so that they apply when it is left out.
+
+    Not one that may be left out (`X | None`): that it is not there says something.
+    """
     parts = schema.get("properties", {}).values()
     if schema.get("type") == "object" and "required" not in schema and any("default" in part for part in parts):
         return {"default": {}} | schema

@@ -122,6 +122,9 @@ def test_everything_has_a_default(shop: Shop) -> None:
     queue, pool = shop.get("jobqueue", "photos")["spec"], shop.get("workerpool", "photos")["spec"]
     assert queue["retention"]["failed"] == {"count": 10_000, "ageSeconds": 2_592_000}
     assert (queue["maxDeliveries"], queue["deletionPolicy"], queue["paused"]) == (3, "Retain", False)
+    assert "circuitBreaker" not in queue
+    shop.apply(queue_manifest(circuitBreaker={}))
+    assert shop.get("jobqueue", "photos")["spec"]["circuitBreaker"]["failurePercent"] == 50
     assert pool["scaling"]["scaleDown"] == {"stabilizationSeconds": 30, "percentPerStep": 25, "periodSeconds": 5}
     assert (pool["minReplicas"], pool["maxReplicas"], pool["concurrency"]) == (0, 10, 1)
 

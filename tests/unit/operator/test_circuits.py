@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from jobfleet.inspection import Circuit, QueueSnapshot
-from jobfleet_operator import report
-from jobfleet_operator.models import JobQueueStatus
+from jobfleet_operator import crd, report
+from jobfleet_operator.models import JobQueueSpec, JobQueueStatus
 from unit.operator.people import queue, snapshot, worker
 
 NOW_MS = snapshot().now_ms
@@ -55,6 +55,12 @@ def test_a_closed_circuit_is_told_where_there_is_a_breaker() -> None:
         ("CircuitClosed", "True"),
     ]
     assert [one.type for one in said(snapshot(), circuitBreaker=None).conditions] == ["Ready"]
+
+
+def test_a_queue_that_names_no_breaker_gets_none_by_default() -> None:
+    breaker = crd.structural(JobQueueSpec)["properties"]["circuitBreaker"]
+    assert "default" not in breaker
+    assert breaker["properties"]["failurePercent"]["default"] == 50
 
 
 def test_open_circuits_of_groups_are_named_and_the_queue_is_healthy() -> None:
