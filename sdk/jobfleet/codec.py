@@ -72,11 +72,18 @@ class WorkerInfo(msgspec.Struct, array_like=True, frozen=True):
     started_ms: int = 0
 
 
+_NO_TEXT = ("get_secret_value", "__iter__")
+"""What types of pydantic's have whose text is something else: secrets, and iterators over arguments."""
+
+
 def _foreign(value: Any) -> Any:
     """Types that MessagePack lacks and that have one plain text form, which pydantic reads back."""
-    if isinstance(value, PurePath | IPv4Address | IPv6Address) or type(value).__module__.startswith("pydantic"):
+    kind = type(value)
+    if isinstance(value, PurePath | IPv4Address | IPv6Address):
         return str(value)
-    raise TypeError(f"values of type {type(value).__name__} cannot be sent")
+    if kind.__module__.startswith("pydantic") and not any(hasattr(kind, name) for name in _NO_TEXT):
+        return str(value)
+    raise TypeError(f"values of type {kind.__name__} cannot be sent")
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_foreign)

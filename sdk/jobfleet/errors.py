@@ -24,6 +24,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+MAX_DELAY_SECONDS = 10 * 366 * 86_400
+"""The longest wait that can be asked for anywhere: ten years."""
+
 
 class JobfleetError(Exception):
     """The base of all errors of jobfleet."""
@@ -126,8 +129,8 @@ class _Wait(HandlerSignal):
 
     def __init__(self, seconds: float, reason: str = "") -> None:
         name = type(self).__name__
-        if seconds < 0:
-            raise ValueError(f"{name}(seconds={seconds}): give zero or more seconds")
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_DELAY_SECONDS:
+            raise ValueError(f"{name}(seconds={seconds!r}): give seconds from 0 to {MAX_DELAY_SECONDS} (ten years)")
         super().__init__(reason or f"{name} for {seconds} s")
         self.seconds = seconds
 
@@ -136,7 +139,7 @@ class RetryAfter(_Wait):
     """This attempt failed; the next begins after ``seconds``, if attempts are left.
 
     Raises:
-        ValueError: ``seconds`` is negative.
+        ValueError: ``seconds`` is no number from 0 to ten years.
     """
 
 
@@ -144,7 +147,7 @@ class Snooze(_Wait):
     """The job cannot run yet: it comes back after ``seconds``. This counts neither as a failure nor as an attempt.
 
     Raises:
-        ValueError: ``seconds`` is negative.
+        ValueError: ``seconds`` is no number from 0 to ten years.
     """
 
 
@@ -154,5 +157,5 @@ class RateLimited(_Wait):
     For ``seconds`` its queue (its group, where it has one) hands out nothing, to no worker.
 
     Raises:
-        ValueError: ``seconds`` is negative.
+        ValueError: ``seconds`` is no number from 0 to ten years.
     """

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, TypedDict
 
-from jobfleet.errors import InvalidJob
+from jobfleet.errors import MAX_DELAY_SECONDS, InvalidJob
 from jobfleet.retry import MAX_ATTEMPTS, Backoff
 
 FIRST_PRIORITY, LAST_PRIORITY, DEFAULT_PRIORITY = 1, 10, 5
-MAX_DELAY_SECONDS = 10 * 366 * 86_400
 QUEUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 JOB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 JOB_ID = re.compile(r"[!-z|~]{1,128}")  # printable ASCII without space and braces
 
 
@@ -111,8 +111,8 @@ class JobOptions:
         if self.wait_when_full != 0.0:
             _check_seconds("wait_when_full", self.wait_when_full, least=0)
         for name, value in self.metadata.items():
-            if not isinstance(name, str) or not isinstance(value, str):
-                raise InvalidJob("metadata", f"{name!r}: {value!r} must be text by name")
+            if not isinstance(name, str) or not isinstance(value, str) or _SURROGATE.search(name + value):
+                raise InvalidJob("metadata", f"{name!r}: {value!r:.80} must be text by name, without surrogates")
 
     @property
     def extended(self) -> bool:

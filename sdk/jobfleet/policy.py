@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobfleet.errors import ConfigurationError, HandlerSignal, RetryAfter
+from jobfleet.errors import MAX_DELAY_SECONDS, ConfigurationError, HandlerSignal, RetryAfter
 from jobfleet.retry import Backoff
 
 Decision = HandlerSignal | Backoff
@@ -29,8 +29,6 @@ Rules = Mapping[type[BaseException], Rule]
 RetryIn = Callable[[int, Any], float | None]
 """A backoff of one's own: seconds to the next attempt, from the number of failures so far and the last one's exception;
 None: as the job's own backoff says."""
-
-MAX_SECONDS = 10 * 366 * 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +100,6 @@ def decide(error: BaseException, policy: Policy, failures: int = 1) -> Decision 
     seconds = None if policy.retry_in is None else policy.retry_in(failures, error)
     if seconds is None:
         return None
-    if not 0 <= seconds <= MAX_SECONDS:
-        raise ValueError(f"retry_in gave {seconds!r}; it must give seconds from 0 to {MAX_SECONDS} (ten years)")
+    if not 0 <= seconds <= MAX_DELAY_SECONDS:
+        raise ValueError(f"retry_in gave {seconds!r}; it must give seconds from 0 to {MAX_DELAY_SECONDS} (ten years)")
     return RetryAfter(seconds)

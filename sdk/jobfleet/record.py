@@ -58,15 +58,20 @@ def view(
     *,
     seal: Seal = PLAIN,
 ) -> JobView:
-    """A record of Redis as a :class:`JobView`; one that cannot be opened is ``(sealed)``, without arguments."""
+    """A record of Redis as a :class:`JobView`; one that cannot be opened is ``(sealed)``, without arguments.
+
+    One whose bytes are no job's, or too deeply nested to be read here, is ``(unreadable)``: a list shows the others.
+    """
     extension, packed = _split(record)
     place = codec.bound_to(queue, job_id)
     try:
         body = codec.unpack_body(seal.open(packed, place))
         result = seal.open(result, place) if result else result
         progress = seal.open(progress, place) if progress else progress
-    except SealError:
-        body, result, progress = Body("(sealed)", {}, 0, codec.DEFAULT_BACKOFF, None, {}), None, None
+        returned, told = codec.unpack_result(result), codec.unpack_result(progress)
+    except (SealError, ValueError, RecursionError) as error:
+        name = "(sealed)" if isinstance(error, SealError) else "(unreadable)"
+        body, returned, told = Body(name, {}, 0, codec.DEFAULT_BACKOFF, None, {}), None, None
     enqueued, since, started = (int.from_bytes(record[i : i + 6], "big") for i in (7, 13, 19))
     failures = unpack_failures(errors)
     return JobView(
@@ -83,10 +88,10 @@ def view(
         enqueued_ms=enqueued,
         since_ms=since,
         started_ms=started,
-        result=codec.unpack_result(result),
+        result=returned,
         error=failures[-1] if failures else None,
         history=failures,
-        progress=codec.unpack_result(progress),
+        progress=told,
         group=extension.g,
         metadata=body.metadata,
     )

@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
+from jobfleet.errors import MAX_DELAY_SECONDS
+
 MAX_ATTEMPTS = 100
 """Attempts that a job may be given; its failures are counted in one byte."""
 
@@ -33,6 +35,10 @@ class Backoff:
     def __post_init__(self) -> None:
         if self.kind not in ("exponential", "fixed"):
             raise ValueError(f"backoff.kind: {self.kind!r} is unknown; use 'exponential' or 'fixed'")
+        if not 0 <= self.cap_seconds <= MAX_DELAY_SECONDS:
+            raise ValueError(
+                f"backoff.cap_seconds: {self.cap_seconds} must lie between 0 and {MAX_DELAY_SECONDS} (ten years)"
+            )
         if not 0 <= self.seconds <= self.cap_seconds:
             raise ValueError(f"backoff.seconds: {self.seconds} must lie between 0 and cap_seconds ({self.cap_seconds})")
         if not 0 <= self.jitter <= 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from fixtures.workers import QUEUE, ended, in_state, until, until_true, working
 from jobfleet import (
     Backoff,
+    BatchItem,
     ConfigurationError,
     Fleet,
     RateLimited,
@@ -249,3 +251,37 @@ async def test_a_backoff_of_its_own_must_be_a_function(fleet: Fleet) -> None:
 
         @fleet.job(queue=QUEUE, retry_in=5)  # type: ignore[call-overload]
         async def wrong() -> None: ...
+
+
+@dataclass
+class Photo:
+    number: int
+
+
+class Outlaw(BaseException):
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("error", [GeneratorExit, KeyboardInterrupt, Outlaw, SystemExit])
+@pytest.mark.parametrize("place", ["loop", "thread", "batch"])
+async def test_whatever_a_handler_raises_is_its_jobs_failure_and_its_slot_comes_free(
+    fleet: Fleet, error: type[BaseException], place: str
+) -> None:
+    @fleet.job(queue=QUEUE, attempts=1, name="loop")
+    async def on_loop() -> None:
+        raise error
+
+    @fleet.job(queue=QUEUE, attempts=1, name="thread")
+    def in_thread() -> None:
+        raise error
+
+    @fleet.job(queue=QUEUE, attempts=1, name="batch", batch=2, batch_wait=0.01)
+    async def in_batch(items: list[BatchItem[Photo]]) -> None:
+        raise error
+
+    async with working(fleet, concurrency=1):
+        args = {"number": 1} if place == "batch" else {}
+        views = [await ended(fleet, await fleet.enqueue(QUEUE, place, args)) for _ in range(2)]
+    assert [view.error.kind if view.error else None for view in views] == [error.__name__] * 2
+    assert {view.state for view in views} == {State.FAILED}

@@ -139,7 +139,7 @@ class Batches:
                 lambda: self._place(handler, kwargs, batch.tell),
             )
             await call()
-        except (Exception, asyncio.CancelledError, SystemExit) as raised:  # noqa: BLE001 - the jobs' failure
+        except BaseException as raised:  # noqa: BLE001 - the jobs' failure
             error = raised
         if batch.timer is not None:
             batch.timer.cancel()

@@ -117,7 +117,7 @@ class Child:
             kwargs = handler.arguments.unpack(body.args)
             enter(JobContext(job, body, self._relay))
             outcome = verdict.completed(job, self._run(handler, kwargs))
-        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - the job's failure
+        except BaseException as error:  # noqa: BLE001 - the job's failure
             policy, home = (handler.policy, handler.home) if handler else (PLAIN, "")
             outcome = verdict.failed(job, body, error, policy, home)
             return Answer(outcome, verdict.kind_of(error), verdict.text_of(error), resident_mb())

@@ -42,7 +42,7 @@ class Execution:
             attempt.body = body = codec.unpack_body(job.body)
             attempt.handler = handler = self._handler(job, body)
             kwargs = handler.arguments.unpack(body.args)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a job is that job's failure
+        except BaseException as error:  # noqa: BLE001 - whatever is wrong with a job is that job's failure
             attempt.owner.finished(attempt, verdict.failed(job, attempt.body, error))
             return
         attempt.context = JobContext(job, body, attempt.owner.reports)
@@ -86,7 +86,7 @@ class Execution:
             else:
                 result = await self._composed(attempt, handler, kwargs)
             outcome = verdict.completed(attempt.job, result)
-        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - as in start
+        except BaseException as error:  # noqa: BLE001 - as in start
             outcome = verdict.failed(attempt.job, attempt.body, error, handler.policy, handler.home)
         _conclude(attempt, outcome)
 

@@ -56,7 +56,7 @@ def completed(job: ClaimedJob, result: object) -> Outcome:
         return Outcome(job.id, job.attempt, "complete")
     try:
         data = codec.pack_result(result)
-    except Exception as error:  # noqa: BLE001 - what a value says of itself may raise anything
+    except BaseException as error:  # noqa: BLE001 - what a value says of itself may raise anything
         kind, message = "bad result", f"the handler's result cannot be stored: {text_of(error)}"
         failure = Failure(kind, message, "", job.attempt, fingerprint(kind, message), final=True)
         return Outcome(job.id, job.attempt, "fail", codec.pack_failure(failure), blameless=True)
@@ -84,7 +84,7 @@ def failed(job: ClaimedJob, body: Body | None, error: BaseException, policy: Pol
     failures = job.failures + 1
     try:
         decision = decide(error, policy, failures)
-    except Exception as wrong:  # noqa: BLE001 - a rule is the user's function; its error joins the one it was asked about
+    except BaseException as wrong:  # noqa: BLE001 - a rule is the user's function; its error joins the one it was asked about
         wrong.__context__ = error
         decision, error = None, wrong
     if isinstance(decision, Snooze | RateLimited):
@@ -119,7 +119,7 @@ def text_of(error: BaseException) -> str:
     """
     try:
         return _sendable(str(error))
-    except Exception as wrong:  # noqa: BLE001 - its own __str__
+    except BaseException as wrong:  # noqa: BLE001 - its own __str__
         return f"(its text cannot be had: {type(wrong).__name__})"
 
 

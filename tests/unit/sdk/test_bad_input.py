@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr, TypeAdapter
 
-from jobfleet import ConfigurationError, Fleet, InvalidJob, JobOptions, WorkerSettings
+from jobfleet import (
+    Backoff,
+    ConfigurationError,
+    Fleet,
+    InvalidJob,
+    JobOptions,
+    RateLimited,
+    RetryAfter,
+    Snooze,
+    WorkerSettings,
+    codec,
+)
 from jobfleet.environment import Environment
 from jobfleet.options import check_job_name, check_queue_name
 
@@ -33,6 +46,9 @@ async def process(photo_id: str, sizes: list[int], *, label: str = "") -> None: 
         ({"run_at": datetime(2030, 1, 1)}, "run_at", "no time zone"),  # noqa: DTZ001 - the point
         ({"run_at": datetime(2030, 1, 1, tzinfo=UTC), "delay": 5}, "run_at", "not both"),
         ({"run_at": datetime.now(UTC) + timedelta(days=40_000)}, "run_at", "ten years"),
+        ({"metadata": {"a": 1}}, "metadata", "text by name"),
+        ({"metadata": {"a": "\ud800"}}, "metadata", "without surrogates"),
+        ({"metadata": {"\udfff": "a"}}, "metadata", "without surrogates"),
         ({"job_id": "a b"}, "job_id", "without spaces"),
         ({"job_id": ""}, "job_id", "1 to 128"),
         ({"job_id": "x" * 129}, "job_id", "1 to 128"),
@@ -138,3 +154,26 @@ def test_a_url_that_is_none_of_redis_is_refused_without_showing_its_password() -
 def test_wrong_settings_of_a_worker_are_named(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         WorkerSettings(**{"queues": ("a",), **settings})
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e30, "5", None])
+@pytest.mark.parametrize("signal", [RetryAfter, Snooze, RateLimited])
+def test_a_signal_with_a_wait_that_cannot_be_is_refused(signal: type[Snooze], seconds: Any) -> None:
+    with pytest.raises(ValueError, match="give seconds from 0 to 316224000"):
+        signal(seconds)
+
+
+@pytest.mark.parametrize("cap", [-1.0, float("nan"), float("inf"), 1e9])
+def test_a_backoff_has_a_cap_that_can_be_waited_for(cap: float) -> None:
+    with pytest.raises(ValueError, match=r"backoff\.cap_seconds: .* \(ten years\)"):
+        Backoff(seconds=0, cap_seconds=cap)
+
+
+STREAM = TypeAdapter(Generator[int, None, None]).validate_python(n for n in [1])
+
+
+@pytest.mark.parametrize("value", [SecretStr("hush"), STREAM])
+def test_what_has_no_text_form_that_pydantic_reads_back_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidJob, match="cannot be sent") as caught:
+        codec.pack_body(codec.pack_shell("job", JobOptions()), {"x": value})
+    assert (caught.value.field, "hush" in str(caught.value)) == ("args.x", False)

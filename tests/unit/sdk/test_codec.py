@@ -104,3 +104,10 @@ def test_ids_are_unique_across_threads_and_sort_by_time() -> None:
     assert len(set(ids)) == len(ids)
     assert all(len(job_id) == 18 and job_id[0].isalpha() for job_id in ids)
     assert new_job_id()[:4] >= ids[0][:4]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"\x93\x01\x02\x03", b"\x82\xa1n\xa3job\xa1a" + b"\x91" * 3000])
+def test_a_record_whose_body_cannot_be_read_is_shown_as_such(body: bytes) -> None:
+    header = struct.pack(">BB", ord("W"), 3) + bytes(HEADER_BYTES - 2)
+    seen = view("q", "id", header + body, None, None, None)
+    assert (seen.id, seen.name, seen.args, seen.state) == ("id", "(unreadable)", {}, State.WAITING)
