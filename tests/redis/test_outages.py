@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from redis._parsers.base import BaseParser
 
 from cluster_tool import ports
 from fixtures import verbs
@@ -22,7 +23,7 @@ from fixtures.verbs import REALM, Queue, done, new
 from fixtures.workers import until as until_within
 from jobfleet import Fleet, Seal, State, Unavailable, WorkerSettings, current_job
 from jobfleet.clients.asynchronous import AsyncClient
-from jobfleet.clients.patience import Patience
+from jobfleet.clients.patience import Patience, passes
 from jobfleet.report import Report, log_lines, pack_progress
 from jobfleet.worker.reports import Reports
 
@@ -232,3 +233,39 @@ async def test_an_idle_worker_ends_within_seconds_while_redis_is_silent(fleet: F
     worker.stop()
     # Its drain time is an hour, and a call is tried for ten seconds.
     await asyncio.wait_for(serving, 10)
+
+
+async def test_who_meets_a_redis_without_memory_waits_for_it(own_redis: OwnRedis) -> None:
+    async with Fleet(own_redis.url, realm=REALM) as fleet:
+        redis = fleet.client()._redis
+        await redis.config_set("maxmemory", 1)
+        sent = asyncio.create_task(fleet.enqueue(QUEUE, "develop", {}))
+
+        async def refused() -> bool:
+            return "errorstat_OOM" in await redis.info("errorstats")
+
+        await until_within(refused)
+        assert not sent.done()
+        await redis.config_set("maxmemory", 0)
+        assert (await fleet.job_state(QUEUE, await sent)) is not None
+
+
+@pytest.mark.parametrize(
+    ("message", "will_pass"),
+    [
+        ("OOM command not allowed when used memory > 'maxmemory'.", True),
+        ("LOADING Redis is loading the dataset in memory", True),
+        ("READONLY You can't write against a read only replica.", True),
+        ("ERR Error running script: READONLY You can't write against a read only replica.", True),
+        ("CLUSTERDOWN The cluster is down", True),
+        ("MASTERDOWN Link with MASTER is down", True),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", True),
+        ("BUSY Redis is busy running a script.", True),
+        ("ERR max number of clients reached", True),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", False),
+        ("NOPERM this user has no permissions to run the 'evalsha' command", False),
+        ("WRONGPASS invalid username-password pair or user is disabled.", False),
+    ],
+)
+def test_errors_of_redis_are_told_apart_as_redis_py_reads_them(message: str, will_pass: bool) -> None:
+    assert passes(BaseParser.parse_error(message)) is will_pass

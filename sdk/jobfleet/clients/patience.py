@@ -21,24 +21,17 @@ FRESH_SECONDS = 1.0
 BLOCK_SECONDS = 10.0
 """Bound on one blocking wait; an idle worker looks round by itself that often."""
 
-_PASSING = (
-    "LOADING",
-    "READONLY",
-    "CLUSTERDOWN",
-    "MASTERDOWN",
-    "TRYAGAIN",
-    "BUSY ",
-    "MISCONF",
-    "NOREPLICAS",
-    "UNBLOCKED",
-    "OOM ",
-    "FAILOVER",
-)
+_PASSING = ("LOADING", "READONLY", "BUSY ", "MISCONF", "NOREPLICAS", "UNBLOCKED", "FAILOVER")
+"""Words that begin a message, or stand in that of a script. Some others redis-py takes away, and has classes for them."""
 _PASSING_TYPES = (
     redis_errors.ConnectionError,
     redis_errors.TimeoutError,
     redis_errors.BusyLoadingError,
     redis_errors.ReadOnlyError,
+    redis_errors.ClusterDownError,
+    redis_errors.MasterDownError,
+    redis_errors.TryAgainError,
+    redis_errors.OutOfMemoryError,
     OSError,
 )
 
