@@ -10,6 +10,8 @@ import pytest
 from fixtures.workers import QUEUE, ended, in_state, until_true, working
 from jobfleet import Fleet, State, current_job
 from jobfleet.worker import attempt as attempts
+from jobfleet.worker.holding import CALL_BYTES
+from jobfleet.worker.verdict import MOST_RESULT_BYTES
 
 
 async def test_a_running_async_job_is_cancelled_from_outside(fleet: Fleet) -> None:
@@ -191,3 +193,39 @@ async def test_a_worker_is_resized_up_at_once_and_down_as_jobs_end(fleet: Fleet)
             go_on.release()
         for job_id in ids:
             await ended(fleet, job_id)
+
+
+async def test_a_result_that_weighs_too_much_fails_its_job_and_holds_up_no_other(fleet: Fleet) -> None:
+    @fleet.job(queue=QUEUE)
+    async def scan(size: int) -> bytes:
+        return b"x" * size
+
+    async with working(fleet):
+        heavy = await ended(fleet, await scan.enqueue(MOST_RESULT_BYTES))
+        light = await ended(fleet, await scan.enqueue(MOST_RESULT_BYTES - 10))
+    assert (heavy.state, heavy.failures) == (State.FAILED, 1)
+    assert heavy.error is not None
+    assert heavy.error.kind == "bad result"
+    assert f"at most {MOST_RESULT_BYTES} are kept; return a reference" in heavy.error.message
+    assert light.result == b"x" * (MOST_RESULT_BYTES - 10)
+
+
+async def test_results_that_weigh_much_together_are_handed_in_by_several_calls(fleet: Fleet) -> None:
+    taken: list[int] = []
+    gate = asyncio.Event()
+
+    @fleet.job(queue=QUEUE)
+    async def scan() -> bytes:
+        await gate.wait()
+        return b"x" * (MOST_RESULT_BYTES - 10)
+
+    async with working(fleet, concurrency=9) as worker:
+        ids = [await scan.enqueue() for _ in range(9)]
+        (lane,) = worker._lanes
+        lane.on_settled = taken.append
+        await until_true(lambda: len(lane.holding) == 9)
+        gate.set()
+        views = [await ended(fleet, job_id) for job_id in ids]
+    assert {view.state for view in views} == {State.COMPLETED}
+    assert sum(taken) == 9
+    assert max(taken) * MOST_RESULT_BYTES <= CALL_BYTES

@@ -22,7 +22,7 @@ BLOCK_SECONDS = 10.0
 """Bound on one blocking wait; an idle worker looks round by itself that often."""
 
 _PASSING = ("LOADING", "READONLY", "BUSY ", "MISCONF", "NOREPLICAS", "UNBLOCKED", "FAILOVER")
-"""Words that begin a message, or stand in that of a script. Some others redis-py takes away, and has classes for them."""
+"""Words that begin a message, or stand in that of a script. redis-py takes some others away, and has classes."""
 _PASSING_TYPES = (
     redis_errors.ConnectionError,
     redis_errors.TimeoutError,

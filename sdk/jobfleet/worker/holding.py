@@ -20,6 +20,10 @@ from jobfleet.worker.slots import Slots
 log = logging.getLogger("jobfleet.worker")
 
 
+CALL_BYTES = 8 * 1024 * 1024
+"""What the outcomes of one exchange weigh about at most, so that Redis has them within the bound of a call."""
+
+
 class Holding:
     """The owner of a queue's attempts. All methods belong to the event loop's thread, unless they say otherwise.
 
@@ -96,7 +100,10 @@ class Holding:
 
     def hand_in(self, most: int) -> list[Outcome]:
         """Outcomes for one exchange; until it ends, nothing else hands them in."""
-        outcomes, self.outcomes = self.outcomes[:most], self.outcomes[most:]
+        outcomes = self.outcomes[:most]
+        while sum([len(outcome.data) for outcome in outcomes]) > CALL_BYTES and len(outcomes) > 1:
+            outcomes = outcomes[: len(outcomes) // 2]
+        self.outcomes = self.outcomes[len(outcomes) :]
         return outcomes
 
     # -- endings

@@ -12,6 +12,9 @@ from jobfleet.retry import Backoff, delay_ms
 from jobfleet.scripts.processing import Outcome
 from jobfleet.worker.fingerprint import fingerprint
 
+MOST_RESULT_BYTES = 4 * 1024 * 1024
+"""What a result may weigh: a larger one would hold up all others on their way, and may be more than Redis takes."""
+
 
 class TimedOut(TimeoutError):
     """The attempt took longer than the job's timeout."""
@@ -57,10 +60,20 @@ def completed(job: ClaimedJob, result: object) -> Outcome:
     try:
         data = codec.pack_result(result)
     except BaseException as error:  # noqa: BLE001 - what a value says of itself may raise anything
-        kind, message = "bad result", f"the handler's result cannot be stored: {text_of(error)}"
-        failure = Failure(kind, message, "", job.attempt, fingerprint(kind, message), final=True)
-        return Outcome(job.id, job.attempt, "fail", codec.pack_failure(failure), blameless=True)
+        return _bad_result(job, f"the handler's result cannot be stored: {text_of(error)}")
+    if len(data) > MOST_RESULT_BYTES:
+        return _bad_result(
+            job,
+            f"the handler's result weighs {len(data)} bytes, at most {MOST_RESULT_BYTES} are kept; "
+            "return a reference to the data instead of the data",
+        )
     return Outcome(job.id, job.attempt, "complete", data)
+
+
+def _bad_result(job: ClaimedJob, message: str) -> Outcome:
+    kind = "bad result"
+    failure = Failure(kind, message, "", job.attempt, fingerprint(kind, message), final=True)
+    return Outcome(job.id, job.attempt, "fail", codec.pack_failure(failure), blameless=True)
 
 
 def returned(job: ClaimedJob) -> Outcome:
