@@ -202,3 +202,18 @@ async def test_nothing_is_left_running_when_a_worker_has_ended(fleet: Fleet) -> 
         return not any(runs(pid) for pid in pids)
 
     await until(gone)
+
+
+async def test_a_handler_that_forks_and_returns_twice_answers_once_and_for_no_other_job(fleet: Fleet) -> None:
+    async with working(fleet, concurrency=1):
+        views = [await ended(fleet, await process_jobs.return_twice.enqueue()) for _ in range(3)]
+        other = await ended(fleet, await process_jobs.where.enqueue(7))
+    assert [view.result for view in views] == ["parent"] * 3
+    assert other.result[2:] == [7, other.id, 1]
+
+
+async def test_the_end_of_a_process_is_seen_although_a_process_that_it_forked_lives_on(fleet: Fleet) -> None:
+    async with working(fleet, concurrency=1):
+        view = await ended(fleet, await process_jobs.end_beside_a_fork.enqueue())
+    assert view.error is not None
+    assert view.error.kind == "process ended by signal 9"

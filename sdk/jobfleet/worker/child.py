@@ -61,6 +61,7 @@ class Child:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._process = os.getpid()
         self._inbox: SimpleQueue[bytes | None] = SimpleQueue()
         self._received = 0
         self._answered = 0
@@ -71,6 +72,8 @@ class Child:
 
     def serve(self) -> None:
         """Run jobs until the worker hangs up."""
+        self._connection.set_inheritable(False)
+        os.register_at_fork(after_in_child=self._hang_up)
         threading.Thread(target=self._listen, name="jobfleet-wire", daemon=True).start()
         first = self._inbox.get()
         if first is None:
@@ -84,11 +87,17 @@ class Child:
         self._answered += 1
         while (data := self._inbox.get()) is not None:
             answer = self._answer(unpack(Request, data))
+            if os.getpid() != self._process:
+                os._exit(0)  # a handler has forked and returned twice: only the first process answers
             self._relay.end()
             self._send(answer)
             self._answered += 1
         if self._runner is not None and self._injector is not None:
             self._runner.run(self._injector.close())
+
+    def _hang_up(self) -> None:
+        """A process that a handler forked neither speaks for this one, nor hides from the worker that it has ended."""
+        os.close(self._connection.detach())
 
     def _send(self, message: Ready | Word | Answer) -> None:
         with self._sending:

@@ -75,7 +75,9 @@ class Child:
             ProcessEnded: the process ended meanwhile, by a signal or by itself.
         """
         self._writer.write(pack(request))
-        return await self._answer(told)
+        while (answer := await self._answer(told)).outcome.id != request.job.id:
+            log.error("an answer that nobody asked for is dropped", extra={"job": answer.outcome.id})
+        return answer
 
     async def _answer(self, told: Hear) -> Answer:
         while True:
