@@ -54,6 +54,13 @@ class _Nowhere:
         return False
 
 
+class Token(threading.Event):
+    """An Event that is true when it is set, so that ``while not job.cancelled`` means what it says."""
+
+    def __bool__(self) -> bool:
+        return self.is_set()
+
+
 class JobContext:
     """One attempt, as its handler sees it.
 
@@ -80,7 +87,7 @@ class JobContext:
         self.failures = job.failures
         self.args: Mapping[str, Any] = body.args
         self.metadata: Mapping[str, str] = body.metadata
-        self._cancelled: threading.Event | None = None
+        self._cancelled: Token | None = None
         self._over = False
         self._teller = teller
         self._telling: Telling | None = None
@@ -119,8 +126,8 @@ class JobContext:
         return self._telling
 
     @property
-    def cancelled(self) -> threading.Event:
-        """Set when the attempt is over for the queue.
+    def cancelled(self) -> Token:
+        """Set, and true, when the attempt is over for the queue.
 
         Its time ran out, somebody cancelled the job, its lease was lost, or the worker must end. An async handler is
         cancelled besides, and a process ended; a handler in a thread should look here from time to time.
@@ -128,7 +135,7 @@ class JobContext:
         if self._cancelled is None:
             with _making:
                 if self._cancelled is None:
-                    self._cancelled = threading.Event()
+                    self._cancelled = Token()
             if self._over:
                 self._cancelled.set()
         return self._cancelled

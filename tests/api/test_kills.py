@@ -22,10 +22,11 @@ def settled(shop: Shop) -> bool:
     """Whether all is said and done: statuses and marks are the last to be written."""
     pool, queue = shop.get("workerpool", "photos"), shop.get("jobqueue", "photos")
     made = shop.get("deployment", "photos")
+    told = pool.get("status", {})
     return (
         shop.replicas() == 3
-        and pool.get("status", {}).get("desiredReplicas") == pool["status"].get("replicas") == 3
-        and pool["status"].get("deploymentGeneration") == made["metadata"]["generation"]
+        and told.get("desiredReplicas") == told.get("replicas") == 3
+        and told.get("deploymentGeneration") == made["metadata"]["generation"]
         and queue.get("status", {}).get("connection") is not None
         and queue["status"].get("waiting") == JOBS
     )

@@ -92,7 +92,11 @@ async def test_there_are_never_more_workers_than_the_surge_allows_and_each_that_
     shop.apply(versioned("3", minReplicas=4, maxReplicas=4))
     await until("it is rolled out", lambda: not look()[0] and len(look()[1]) == 4, 60.0)
     await until("and says so", lambda: shop.condition("workerpool", "photos", "RolledOut").get("status") == "True")
-    versions = {pod["metadata"]["annotations"]["example.com/version"] for pod in shop.items("pods")}
+    versions = {
+        pod["metadata"]["annotations"]["example.com/version"]
+        for pod in shop.items("pods")
+        if "deletionTimestamp" not in pod["metadata"]
+    }
     assert versions == {"3"}
     assert most == 5
     async for snapshot in snapshots(inspector, shop, 10.0):
