@@ -74,8 +74,10 @@ class Errands:
             refused = isinstance(error, Refused)
             most = REFUSED_RETRY_SECONDS if refused else LAST_RETRY_SECONDS
             wait = min(FIRST_RETRY_SECONDS * 2 ** min(memory.failures - 1, 10), most)
+            wait = max(wait, getattr(error, "wait_seconds", 0.0))
             memory.retry_at = time.monotonic() + wait
-            level = logging.WARNING if refused else logging.INFO
+            # What goes on failing is told once, by the adapters, for all that it concerns.
+            level = logging.WARNING if refused else logging.INFO if memory.failures == 1 else logging.DEBUG
             log.log(level, "%s %s: tried again in %.1f s: %s", subject.kind, subject.key, wait, error)
         except Exception:
             memory.retry_at = time.monotonic() + REFUSED_RETRY_SECONDS

@@ -33,7 +33,7 @@ class Leadership:
         self._identity = identity
         self._renewed_at: float | None = None
         self._seen: tuple[str, float] = ("", 0.0)
-        self._told = False
+        self._told = self._failing = False
         self.term = 0
         """How often the Lease has changed hands: later holders have higher terms."""
 
@@ -46,19 +46,23 @@ class Leadership:
         try:
             while True:
                 started = self._clock()
-                await self._try(started)
-                await asyncio.sleep(max(0.0, RETRY_SECONDS - (self._clock() - started)))
+                wait = max(RETRY_SECONDS, await self._try(started))
+                await asyncio.sleep(max(0.0, wait - (self._clock() - started)))
         finally:
             await self._release()
 
-    async def _try(self, started: float) -> None:
+    async def _try(self, started: float) -> float:
+        """Try once; returns how many seconds the API server asks to wait."""
+        wait = 0.0
         try:
             async with asyncio.timeout(RENEW_SECONDS / 2):
                 held = await self._acquire_or_renew()
         except (KubeError, TimeoutError) as error:
-            log.warning("the Lease cannot be renewed: %s", error)
-            held = False
+            log.log(logging.DEBUG if self._failing else logging.WARNING, "the Lease cannot be renewed: %s", error)
+            self._failing, held = True, False
+            wait = getattr(error, "wait_seconds", 0.0)
         else:
+            self._failing = False
             if not held:
                 self._renewed_at = None
         if held:
@@ -66,6 +70,7 @@ class Leadership:
         if self.acting() != self._told:
             self._told = self.acting()
             log.info("this replica %s", "acts now" if self.acting() else "stands by now")
+        return wait
 
     async def _acquire_or_renew(self) -> bool:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

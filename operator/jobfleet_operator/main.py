@@ -14,7 +14,8 @@ from typing import Any
 
 from jobfleet.inspection import QueueAddress
 from jobfleet_operator import explain, handlers, names, records
-from jobfleet_operator.adapters.kube import Kube, KubeError
+from jobfleet_operator.adapters.kube import Kube, KubeError, Unavailable
+from jobfleet_operator.adapters.reach import Reach
 from jobfleet_operator.adapters.redis import Redises
 from jobfleet_operator.addresses import RedisUrls
 from jobfleet_operator.apply import Applier
@@ -31,6 +32,10 @@ START_SECONDS = 60.0
 """How long the first lists may take: the CRDs may be a moment younger than the operator."""
 RELIST_SECONDS = 300.0
 """How often everything is listed anew, in case a watch has missed something."""
+LISTED_SECONDS = 1.0
+"""When watches began with a list, further ones are waited for this long before everything is listed anew."""
+AGAIN_SECONDS = 5.0
+"""A list that failed is tried again after this."""
 
 SOURCES: dict[Kind, tuple[str, str]] = {
     Kind.QUEUES: (names.API_VERSION, ""),
@@ -46,12 +51,13 @@ class Operator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         # The Lease has a connection of its own: it must be renewed however much else there is to do.
-        self._lease_kube = Kube()
+        self._reach = Reach()
+        self._lease_kube = Kube(reach=self._reach, name="Lease")
         identity = settings.pod_name or socket.gethostname()
         self.leader: Leadership | Alone = (
             Leadership(self._lease_kube, settings.operator_namespace, identity) if settings.leader_election else Alone()
         )
-        self._kube = Kube(self.leader.acting)
+        self._kube = Kube(self.leader.acting, reach=self._reach)
         self.cache = Cache(self._changed)
         self._redises = Redises(self._woken, f"operator/{identity}")
         applier = Applier(self._kube, self.cache, acting=self.leader.acting, reporter=identity)
@@ -61,7 +67,10 @@ class Operator:
             settings.health_port,
             {"/livez": self.loop.trouble, "/readyz": self._readiness},
         )
-        self._watching = handlers.Watching(self._fed, settings.namespaces, identity)
+        self._stale = asyncio.Event()
+        self._watching = handlers.Watching(
+            self._fed, self._stale.set, self._reach, settings.namespaces, identity, settings.watch_silence_seconds
+        )
 
     def _fed(self, kind: Kind, body: Manifest, deleted: bool) -> None:
         self.cache.feed(kind, body, deleted=deleted)
@@ -73,7 +82,7 @@ class Operator:
         self.loop.woken(address)
 
     def _readiness(self) -> str:
-        return "" if self.cache.synced else "the first lists have not arrived"
+        return self._reach.trouble() if self.cache.synced else "the first lists have not arrived"
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT, then end in order: stop acting first, give the Lease back last.
@@ -143,7 +152,7 @@ class Operator:
                         await self._list_all()
                     except KubeError as error:
                         log.warning("waiting for the API server and the CRDs: %s", error)
-                        await asyncio.sleep(1.0)
+                        await asyncio.sleep(max(1.0, error.wait_seconds))
                     else:
                         break
         except TimeoutError as error:
@@ -167,12 +176,21 @@ class Operator:
                 self.cache.keep_only(kind, uids, read_at, namespace)
 
     async def _relist(self) -> None:
+        """List everything now and then, and when a watch began anew: what was deleted meanwhile it does not tell."""
         while True:
-            await asyncio.sleep(RELIST_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RELIST_SECONDS):
+                    await self._stale.wait()
+                    while self._stale.is_set():
+                        self._stale.clear()
+                        await asyncio.sleep(LISTED_SECONDS)
             try:
                 await self._list_all()
             except KubeError as error:
-                log.warning("could not list anew: %s", error)
+                if not isinstance(error, Unavailable):
+                    log.warning("could not list anew: %s", error)
+                self._stale.set()
+                await asyncio.sleep(max(AGAIN_SECONDS, error.wait_seconds))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,12 +24,10 @@ class JsonLines(logging.Formatter):
 
 
 def configure(log_format: str, level: str) -> None:
-    """Log to standard error in this format; kopf only speaks up when something is wrong."""
+    """Log to standard error in this format; what ends kopf is told by whoever begins it anew."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         JsonLines() if log_format == "json" else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("kopf").setLevel(logging.WARNING)
-    # It warns that signals are ignored in its thread, which is as it should be: the main thread minds them.
-    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+    logging.getLogger("kopf").setLevel(logging.CRITICAL)

@@ -37,6 +37,12 @@ class Settings(BaseModel):
         default=Path("/etc/jobfleet/external-metrics"), description="Folder of its certificate: tls.crt and tls.key."
     )
     health_port: int = Field(default=8080, ge=0, le=65535, description="Port of /livez and /readyz.")
+    watch_silence_seconds: float = Field(
+        default=70.0,
+        gt=0,
+        description="A watch that says nothing for so many seconds is begun anew; the API server sends a bookmark "
+        "each minute.",
+    )
     log_format: str = Field(default="text", pattern="^(text|json)$", description="text or json.")
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error."

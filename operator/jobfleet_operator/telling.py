@@ -87,8 +87,8 @@ class Telling:
         except NotActing:
             pass
         except (KubeError, InspectionError) as error:
-            memory.retry_at = time.monotonic() + RETRY_SECONDS
-            log.info("%s %s: its status could not be written: %s", subject.kind, subject.key, error)
+            memory.retry_at = time.monotonic() + max(RETRY_SECONDS, getattr(error, "wait_seconds", 0.0))
+            log.debug("%s %s: its status could not be written: %s", subject.kind, subject.key, error)
         except Exception:
             memory.retry_at = time.monotonic() + DEFECT_SECONDS
             log.exception("%s %s: its status could not be written", subject.kind, subject.key)

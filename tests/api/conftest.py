@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from api.gate import Gate, gate
 from api.stage import Node, Process, Shop, look, start_operator
 from fixtures.api_server import Kubectl
 from jobfleet.inspection import Inspector
@@ -59,6 +60,13 @@ def operators(shop: Shop, api_server: Path, redis_url: str, tmp_path: Path) -> I
     yield begin
     for process in started:
         process.end()
+
+
+@pytest.fixture
+async def way(api_server: Path, tmp_path: Path) -> AsyncIterator[Gate]:
+    """A gate to the API server; operators that are to go through it are given its kubeconfig."""
+    async with gate(api_server, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,73 +1,28 @@
-"""The only module that speaks Kubernetes (beside kopf, which watches): reads and writes for the loop.
+"""The only modules that speak Kubernetes (beside kopf, which watches) are this one and those that it is made of.
 
-Every call has a time-out and goes through one rate limit. Writes are server-side apply with the
-operator's own field manager where the object is its own, and small merge patches where it is not.
-Foreign errors are translated:
-
-    KubeError               the API server did not do it
-    ├── Unavailable         no answer, overloaded, or failing: later it may
-    ├── Conflict            the object is not as it was seen: look again
-    ├── NotFound            there is no such object
-    └── Refused             it never will: not allowed or not valid
+Reads and writes for the loop. Every call has a time-out and goes through one rate limit. Writes are server-side apply
+with the operator's own field manager where the object is its own, and small patches where it is not. Errors: `wire`.
 """
 
-import json
-import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from http import HTTPStatus
-from pathlib import Path
-from typing import Any
 from uuid import uuid4
-
-import aiohttp
-from kubernetes.aio import client, config
 
 from jobfleet_operator import names
 from jobfleet_operator.actions import Note
-from jobfleet_operator.adapters.pace import Pace, Urgency
+from jobfleet_operator.adapters.pace import Urgency
+from jobfleet_operator.adapters.wire import Conflict, KubeError, NotFound, Refused, Unavailable, Wire
 from jobfleet_operator.world import Identity, Key, Manifest
 
-CALL_SECONDS = 5.0
-"""Time-out of one call: a write begun in the last moment of a term ends before the next term can begin."""
+__all__ = ["Conflict", "Kube", "KubeError", "NotFound", "Refused", "Unavailable"]
+
 PAGE = 200
 """Objects that one page of a list holds."""
 CONFLICT_ATTEMPTS = 3
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
-TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 EVENT_MESSAGE_LIMIT = 1024
-
-
-class KubeError(Exception):
-    """The API server did not do what was asked; the message is its sentence."""
-
-
-class Unavailable(KubeError):
-    """No answer, or the server is overloaded or failing."""
-
-
-class Conflict(KubeError):
-    """The object is not as it was seen."""
-
-
-class NotFound(KubeError):
-    """There is no such object."""
-
-
-class Refused(KubeError):
-    """Not allowed or not valid: asking again does not help."""
-
-
-_KINDS: dict[int, type[KubeError]] = {
-    HTTPStatus.NOT_FOUND: NotFound,
-    HTTPStatus.CONFLICT: Conflict,
-    HTTPStatus.UNAUTHORIZED: Unavailable,  # the token is being renewed
-    HTTPStatus.TOO_MANY_REQUESTS: Unavailable,
-    HTTPStatus.REQUEST_TIMEOUT: Unavailable,
-    HTTPStatus.GONE: Unavailable,  # the rest of a list that took too long: it is read anew
-}
 
 
 def namespaced(group_version: str, namespace: str, plural: str, name: str = "", sub: str = "") -> str:
@@ -85,33 +40,8 @@ def namespaced(group_version: str, namespace: str, plural: str, name: str = "", 
     return "/".join(part for part in (f"{root}/{group_version}{place}/{plural}", name, sub) if part)
 
 
-def in_cluster() -> bool:
-    """Whether this process runs in a Pod that has a service account."""
-    return TOKEN.exists() and "KUBERNETES_SERVICE_HOST" in os.environ
-
-
-class Kube:
-    """A connection to one API server. Open it before use; closing it twice does no harm."""
-
-    def __init__(self, allowed: Callable[[], bool] = lambda: True, pace: Pace | None = None) -> None:
-        """Before each write, when its turn has come, `allowed` is asked whether this replica acts."""
-        self._allowed, self._pace = allowed, pace or Pace()
-        self._client: client.ApiClient | None = None
-
-    async def open(self) -> None:
-        """Find the API server: in a Pod by its service account, else by the kubeconfig."""
-        settings = client.Configuration()
-        if in_cluster():
-            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-        else:
-            await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-        self._client = client.ApiClient(configuration=settings)
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        if self._client is not None:
-            await self._client.close()  # type: ignore[no-untyped-call]
-            self._client = None
+class Kube(Wire):
+    """What the operator asks of an API server. Open it before use; closing it twice does no harm."""
 
     # --- reads
 
@@ -123,6 +53,9 @@ class Kube:
         query: dict[str, str] = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
         while True:
             page = await self.call("GET", path, query=query)
+            if "items" not in page or "metadata" not in page:
+                msg = f"Kubernetes answers GET {path} with something that is no list"
+                raise Unavailable(msg)
             yield page.get("items") or [], page["metadata"].get("resourceVersion", "")
             following = page["metadata"].get("continue")
             if not following:
@@ -243,68 +176,3 @@ class Kube:
             "events",
             Urgency.TELLING,
         )
-
-    # --- the wire
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Manifest | None = None,
-        content_type: str = "application/json",
-        urgency: Urgency = Urgency.UPKEEP,
-    ) -> Manifest:
-        """One request within the time-out and the rate limit.
-
-        Raises:
-            KubeError: see the tree in the module's docstring.
-        """
-        if self._client is None:
-            msg = "the connection to Kubernetes is not open"
-            raise Unavailable(msg)
-        async with self._pace.turn(urgency):
-            if method != "GET" and not self._allowed():
-                msg = f"{method} {path} was not sent: another replica of the operator acts"
-                raise Unavailable(msg)
-            status, text = await self._exchange(self._client, method, path, query, body, content_type)
-        if status < HTTPStatus.BAD_REQUEST:
-            answer: Manifest = json.loads(text)
-            return answer
-        raise _error(status, text)
-
-    async def _exchange(
-        self,
-        api: client.ApiClient,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        body: Manifest | None,
-        content_type: str,
-    ) -> tuple[int, bytes]:
-        try:
-            request = await api.param_serialize(
-                method,
-                path,
-                query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json", "Content-Type": content_type},
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            limit = aiohttp.ClientTimeout(total=CALL_SECONDS)
-            response = await api.call_api(*request, _request_timeout=limit)
-            return response.status, await response.read()  # type: ignore[no-untyped-call]
-        except (aiohttp.ClientError, TimeoutError, OSError, client.ApiException) as error:
-            msg = f"Kubernetes does not answer {method} {path}: {error or type(error).__name__}"
-            raise Unavailable(msg) from error
-
-
-def _error(status: int, text: bytes) -> KubeError:
-    try:
-        said: Any = json.loads(text)
-        message = str(said.get("message", said))
-    except (ValueError, AttributeError):
-        message = text.decode(errors="replace")[:500]
-    fallback = Unavailable if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Refused
-    return _KINDS.get(status, fallback)(message)

@@ -14,6 +14,8 @@ AT_ONCE = 16
 """Calls under way at one time; the others wait here, so that time-outs count the server's time only."""
 KEPT_FREE = 4
 """Of these so many are not for telling: what jobs wait for need not wait for a status to be written."""
+PROBE_SECONDS = 1.0
+"""Between two writes after the server has asked to wait, until one goes through."""
 
 
 class Urgency(IntEnum):
@@ -41,6 +43,25 @@ class Pace:
         self._free, self._kept_free = at_once, min(KEPT_FREE, at_once - 1)
         self._waiting: list[tuple[Urgency, int, asyncio.Future[None]]] = []
         self._order = count()
+        self._probe_at: float | None = None
+        """While the server asks to wait: when the next write may try."""
+
+    def told(self, *, to_wait: bool) -> None:
+        """Note whether the answer to a write asked to wait."""
+        self._probe_at = self._clock() + PROBE_SECONDS if to_wait else None
+
+    def lets_through(self) -> bool:
+        """Whether a write may be sent; while the server asks to wait, one is tried now and then, until one succeeds.
+
+        Who was told to wait does so for as long as told; this keeps a thousand others from being told the same.
+        """
+        if self._probe_at is None:
+            return True
+        now = self._clock()
+        if now < self._probe_at:
+            return False
+        self._probe_at = now + PROBE_SECONDS
+        return True
 
     @asynccontextmanager
     async def turn(self, urgency: Urgency) -> AsyncIterator[None]:

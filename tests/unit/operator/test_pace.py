@@ -79,3 +79,17 @@ async def test_beyond_the_burst_calls_come_at_the_rate() -> None:
         async with pace.turn(Urgency.UPKEEP):
             now += 0.0
     assert asyncio.get_running_loop().time() - began >= 0.005
+
+
+def test_a_server_that_asks_to_wait_is_tried_by_one_write_a_second_until_one_goes_through() -> None:
+    now = [100.0]
+    pace = Pace(clock=lambda: now[0])
+    assert pace.lets_through()
+    pace.told(to_wait=True)
+    assert not pace.lets_through()
+    now[0] += 1.0
+    assert [pace.lets_through() for _ in range(3)] == [True, False, False]
+    pace.told(to_wait=True)
+    assert not pace.lets_through()
+    pace.told(to_wait=False)
+    assert all(pace.lets_through() for _ in range(3))
