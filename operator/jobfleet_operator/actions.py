@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jobfleet.inspection import QueueAddress, QueueSettings
-from jobfleet_operator.world import Identity, Key, Manifest
+from jobfleet_operator.world import DeploymentView, Identity, Key, Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class ApplyDeployment:
     """Create or mend a pool's Deployment, with its replicas."""
 
     manifest: Manifest
+    before: DeploymentView | None = None
+    """As it was seen; do it only if it is still like that. None: there is none."""
     scaling: Scaling | None = None
 
 
@@ -31,10 +33,9 @@ class ApplyDeployment:
 class SetReplicas:
     """Change nothing but the replicas of a Deployment."""
 
-    key: Key
     replicas: int
-    only_version: str | None = None
-    """Set on the way down: do it only if the Deployment is still as it was seen."""
+    before: DeploymentView
+    """As it was seen: on the way down do it only if it is still like that, on the way up if it has as many replicas."""
     scaling: Scaling | None = None
 
 

@@ -7,7 +7,7 @@ loop and needs no lock.
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -114,6 +114,17 @@ class Cache:
             if known.uid not in uids and _number(known.resource_version) <= _number(resource_version):
                 self._forget(kind, record, _number(resource_version))
 
+    def learn_pods(self, pool: Key, bodies: Collection[Manifest], resource_version: str) -> bool:
+        """Take over a pool's Pods from a list that was read at this version; returns whether that was news."""
+        before = {pod.identity.uid: _as_seen(pod) for pod in self.pods_of(pool)}
+        for body in bodies:
+            self.feed(Kind.PODS, body)
+        listed = {body["metadata"]["uid"] for body in bodies}
+        for pod in self.pods_of(pool):
+            if pod.identity.uid not in listed:
+                self._forget(Kind.PODS, pod, _number(resource_version))
+        return before != {pod.identity.uid: _as_seen(pod) for pod in self.pods_of(pool)}
+
     def _all(self, kind: Kind) -> Iterator[Record]:
         if kind is Kind.PODS:
             for pods in self._pods.values():
@@ -190,6 +201,11 @@ def _read(kind: Kind, body: Manifest, known: Record | None) -> Record:
 def _same_wish(record: Record, before: Record) -> bool:
     """Whether a queue or pool asks for what it asked for: its status, which the operator writes, is no news."""
     return isinstance(record, QueueResource | PoolResource) and world.same_spec(record.identity, before.identity)
+
+
+def _as_seen(pod: PodView) -> PodView:
+    """A Pod without its version, which also moves with what nobody here looks at."""
+    return replace(pod, identity=replace(pod.identity, resource_version=""))
 
 
 def _newer(record: Record, before: Record) -> bool:

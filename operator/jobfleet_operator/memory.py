@@ -140,6 +140,10 @@ class PoolMemory:
     """No writes for this pool before this time, after failures."""
     status: StatusMemory = field(default_factory=StatusMemory)
 
+    def restart(self) -> None:
+        """The size that was thought to be is not the one that is: begin with that one, and at first only go up."""
+        self.goal, self.history = None, History()
+
     def tell(self, address: QueueAddress, workers: Iterable[str], seconds: float) -> None:
         """Note who was told to drain at this time."""
         self.told = {key: at for key, at in self.told.items() if seconds - at < DRAIN_MS / 1000}

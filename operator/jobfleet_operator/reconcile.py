@@ -236,7 +236,7 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
             return []
         first = goal if spec.mode == "Auto" else min(spec.min_replicas, spec.max_replicas)
         manifest = resources.deployment(scene.pool, spec, first, scene.connection)
-        return [actions.ApplyDeployment(manifest, _scaling(scene, spec, 0, first))]
+        return [actions.ApplyDeployment(manifest, scaling=_scaling(scene, spec, 0, first))]
     plan: list[Action] = []
     replicas = seen.replicas
     queues = [QueueAddress(scene.pool.key.namespace, queue) for queue in spec.queues]
@@ -282,13 +282,11 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
     # Pods that start before the Secret is up to date would start with the old connection.
     if scene.connection is not None and (changed or pause != seen.paused or _drifted(scene, seen)):
         manifest = resources.deployment(scene.pool, spec, replicas, scene.connection, paused=pause)
-        plan.append(
-            actions.ApplyDeployment(manifest, _scaling(scene, spec, seen.replicas, replicas, rolling=bool(older)))
-        )
-    elif replicas != seen.replicas:
-        version = seen.identity.resource_version if replicas < seen.replicas else None
         step = _scaling(scene, spec, seen.replicas, replicas, rolling=bool(older))
-        plan.append(actions.SetReplicas(scene.pool.key, replicas, version, step))
+        plan.append(actions.ApplyDeployment(manifest, seen, step))
+    elif replicas != seen.replicas:
+        step = _scaling(scene, spec, seen.replicas, replicas, rolling=bool(older))
+        plan.append(actions.SetReplicas(replicas, seen, step))
     return plan
 
 

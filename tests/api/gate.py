@@ -74,6 +74,10 @@ class Gate:
             for at, verb, where, said in self.asked
         )
 
+    def watches(self) -> set[int]:
+        """The ids of the requests whose watches are open."""
+        return set(self._streams)
+
     def cut(self) -> None:
         """Cut off every watch that is open; from any thread."""
         for transport in list(self._streams.values()):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from aiohttp import web
 
 from api.conftest import Operators
-from api.gate import Gate, is_watch, refusal
-from api.stage import Shop, enqueue, pool_manifest, probe, queue_manifest, ready, until
+from api.gate import Gate, OnTheWay, is_watch, refusal
+from api.stage import QUICK, Node, Shop, enqueue, pool_manifest, probe, queue_manifest, ready, snapshots, until
+from jobfleet.inspection import Inspector
 
 GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410, "message": "gone"}
+LATE_SECONDS = 20.0
 BROKEN = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 500, "message": "a watch that broke"}
 
 
@@ -59,3 +62,120 @@ async def test_what_went_while_nothing_could_be_watched_is_forgotten(
     assert shop.replicas("films") == -1, "a pool that is gone gets no Deployment"
     assert operator.alive
     assert probe(operator.health_port, "/livez") == 200
+
+
+def silent(*paths: str) -> OnTheWay:
+    """Watches of these paths say nothing more; what came before has passed."""
+
+    async def hold(request: web.Request, part: bytes) -> bytes:
+        if is_watch(request) and any(path in request.path for path in paths):
+            await asyncio.Event().wait()
+        return part
+
+    return hold
+
+
+async def all_known(way: Gate) -> None:
+    """The first lists, those of the watches, and the lists after these are through: now watches alone tell."""
+    await until("all is listed", lambda: way.count(200, path="/pods?limit=") >= 3)
+
+
+async def test_a_silent_watch_is_begun_anew(shop: Shop, operators: Operators, way: Gate) -> None:
+    operators(KUBECONFIG=str(way.kubeconfig), JOBFLEET_WATCH_SILENCE_SECONDS="2")
+    shop.apply(queue_manifest(), pool_manifest(minReplicas=1))
+    await until("the Deployment is there", lambda: shop.replicas() == 1)
+    await all_known(way)
+    deaf = way.watches()
+
+    async def hold(request: web.Request, part: bytes) -> bytes:
+        if id(request) in deaf:
+            await asyncio.Event().wait()
+        return part
+
+    way.on_the_way = hold
+    shop.apply(pool_manifest("late", minReplicas=1))
+    await until("the pool is seen by another watch", lambda: shop.replicas("late") == 1)
+
+
+async def test_a_size_that_the_watch_does_not_show_is_not_overwritten(
+    shop: Shop, operators: Operators, way: Gate, redis_url: str
+) -> None:
+    operators(KUBECONFIG=str(way.kubeconfig))
+    shop.apply(queue_manifest(), pool_manifest(minReplicas=1))
+    await until("the Deployment has its minimum", lambda: shop.replicas() == 1)
+    await until("it is at rest", lambda: shop.get("workerpool", "photos").get("status", {}).get("replicas") == 1)
+    await all_known(way)
+    way.on_the_way = silent("")
+    shop.kubectl("scale", "deployment", "photos", "--replicas=8")
+    await until("there are as many Pods", lambda: len(shop.items("pods")) == 8)
+    before = asyncio.get_running_loop().time()
+    await enqueue(shop, redis_url, 60)
+    await until("three are wanted", lambda: any("to 3 workers" in said for said in shop.events("ScalingUp")))
+    await until("it looks again", lambda: way.count(200, method="GET", path="/deployments/photos", since=before))
+    await until("it has written what it thinks", lambda: shop.get("workerpool", "photos")["status"]["replicas"] == 8)
+    assert shop.replicas() == 8, "five workers that it did not know of would have been ended"
+
+
+async def test_a_scale_down_goes_by_the_pods_as_they_are_and_not_as_a_late_watch_shows_them(
+    shop: Shop, operators: Operators, way: Gate, redis_url: str, inspector: Inspector, node: Node
+) -> None:
+    operators(KUBECONFIG=str(way.kubeconfig))
+    shop.apply(queue_manifest(), pool_manifest(scaling=QUICK | {"backlogPerWorker": 1}, concurrency=1))
+    await until("the Deployment is there", lambda: shop.replicas() == 0)
+    await enqueue(shop, redis_url, 1, seconds=25.0)
+    async for snapshot in snapshots(inspector, shop, 30.0):
+        if snapshot.active:
+            break
+    (busy,) = (worker.name for worker in snapshot.workers)
+    await enqueue(shop, redis_url, 1, seconds=6.0)
+    await until("both are ready", lambda: shop.get("deployment", "photos")["status"].get("readyReplicas") == 2)
+    await all_known(way)
+    way.on_the_way = silent("/pods")
+    # The ReplicaSet ends first who is not ready, whatever its deletion cost.
+    unready = [{"type": "Ready", "status": "False"}]
+    await asyncio.to_thread(node.report, busy, "Running", conditions=unready)
+    idle_for_long = 0
+    async for snapshot in snapshots(inspector, shop, 60.0):
+        idle_for_long += snapshot.completed_total == 1 and snapshot.active == 1
+        if snapshot.completed_total + snapshot.failed_total == 2:
+            break
+    assert idle_for_long > 20, "there was time to make a mistake"
+    assert (snapshot.completed_total, snapshot.reclaimed_total, node.interrupted) == (2, 0, [])
+
+
+async def test_a_pool_that_is_gone_gets_no_deployment_from_a_late_watch(
+    shop: Shop, operators: Operators, way: Gate
+) -> None:
+    operators(KUBECONFIG=str(way.kubeconfig))
+    shop.apply(queue_manifest(), pool_manifest(minReplicas=1))
+    await until("the Deployment has its minimum", lambda: shop.replicas() == 1)
+    await all_known(way)
+    way.on_the_way = silent("/workerpools")
+    shop.kubectl("delete", "workerpool", "photos", "--wait")
+    await until("its Deployment goes with it", lambda: shop.replicas() == -1)
+    before = asyncio.get_running_loop().time()
+    await until("it looks for the pool", lambda: way.count(404, path="/workerpools/photos", since=before))
+    assert not way.count(201, method="PATCH", path="/deployments/photos", since=before)
+
+
+async def test_an_event_that_comes_late_costs_nothing_but_time(
+    shop: Shop, operators: Operators, way: Gate, redis_url: str, inspector: Inspector, node: Node
+) -> None:
+    async def late(request: web.Request, part: bytes) -> bytes:
+        if is_watch(request):
+            await asyncio.sleep(LATE_SECONDS)
+        return part
+
+    way.on_the_way = late
+    operators(KUBECONFIG=str(way.kubeconfig))
+    scaling = QUICK | {"backlogPerWorker": 2}
+    shop.apply(queue_manifest(), pool_manifest(maxReplicas=4, concurrency=1, drainSeconds=1, scaling=scaling))
+    await until("the Deployment is there", lambda: shop.replicas() == 0, 60)
+    await enqueue(shop, redis_url, 3, seconds=9.0)
+    await enqueue(shop, redis_url, 9, seconds=0.5)
+    async for snapshot in snapshots(inspector, shop, 120.0):
+        if snapshot.completed_total + snapshot.failed_total == 12:
+            break
+    await until("it is back at zero", lambda: shop.replicas() == 0, 90)
+    assert (snapshot.completed_total, snapshot.failed_total, snapshot.reclaimed_total) == (12, 0, 0)
+    assert node.interrupted == []

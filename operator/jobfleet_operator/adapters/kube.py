@@ -12,7 +12,7 @@ from uuid import uuid4
 from jobfleet_operator import names
 from jobfleet_operator.actions import Note
 from jobfleet_operator.adapters.pace import Urgency
-from jobfleet_operator.adapters.wire import Conflict, KubeError, NotFound, Refused, Unavailable, Wire
+from jobfleet_operator.adapters.wire import Conflict, Invalid, KubeError, NotFound, Refused, Unavailable, Wire
 from jobfleet_operator.world import Identity, Key, Manifest
 
 __all__ = ["Conflict", "Kube", "KubeError", "NotFound", "Refused", "Unavailable"]
@@ -22,6 +22,7 @@ PAGE = 200
 CONFLICT_ATTEMPTS = 3
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 EVENT_MESSAGE_LIMIT = 1024
 
 
@@ -78,7 +79,10 @@ class Kube(Wire):
     # --- writes
 
     async def apply(self, manifest: Manifest, plural: str, urgency: Urgency = Urgency.UPKEEP) -> Manifest:
-        """Server-side apply of an object that the operator owns; returns what came of it."""
+        """Server-side apply of an object that the operator owns; returns what came of it.
+
+        With a resourceVersion only if it is still that one. Raises Conflict.
+        """
         meta = manifest["metadata"]
         path = namespaced(manifest["apiVersion"], meta["namespace"], plural, meta["name"])
         return await self._apply(path, manifest, urgency)
@@ -97,20 +101,33 @@ class Kube(Wire):
 
     async def _apply(self, path: str, manifest: Manifest, urgency: Urgency) -> Manifest:
         query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
-        for _ in range(CONFLICT_ATTEMPTS - 1):
+        for _ in range(0 if "resourceVersion" in manifest["metadata"] else CONFLICT_ATTEMPTS - 1):
             with suppress(Conflict):
                 return await self.call("PATCH", path, query=query, body=manifest, content_type=APPLY, urgency=urgency)
         return await self.call("PATCH", path, query=query, body=manifest, content_type=APPLY, urgency=urgency)
 
-    async def set_replicas(self, key: Key, replicas: int, only_version: str | None) -> Manifest:
-        """Change the replicas of a Deployment; with a version only if it is still that one (else Conflict).
+    async def lower_replicas(self, seen: Identity, replicas: int) -> Manifest:
+        """Lower the replicas of a Deployment; returns all of it. Raises Conflict when it is not as it was seen."""
+        body: Manifest = {"spec": {"replicas": replicas}, "metadata": {"resourceVersion": seen.resource_version}}
+        return await self._merge(
+            namespaced("apps/v1", seen.key.namespace, "deployments", seen.key.name), body, Urgency.SCALING
+        )
 
-        Returns the whole Deployment, which the scale subresource would not.
+    async def raise_replicas(self, deployment: Key, before: int, replicas: int) -> Manifest:
+        """Raise the replicas of a Deployment; returns all of it. Raises Conflict when there are not so many `before`.
+
+        That its status moves while it grows does no harm.
         """
-        body: Manifest = {"spec": {"replicas": replicas}}
-        if only_version:
-            body["metadata"] = {"resourceVersion": only_version}
-        return await self._merge(namespaced("apps/v1", key.namespace, "deployments", key.name), body, Urgency.SCALING)
+        test = {"op": "test", "path": "/spec/replicas", "value": before}
+        patch = [test, {"op": "replace", "path": "/spec/replicas", "value": replicas}]
+        path = namespaced("apps/v1", deployment.namespace, "deployments", deployment.name)
+        query = {"fieldManager": names.FIELD_MANAGER}
+        try:
+            return await self.call(
+                "PATCH", path, query=query, body=patch, content_type=JSON_PATCH, urgency=Urgency.SCALING
+            )
+        except Invalid as error:
+            raise Conflict(str(error)) from error
 
     async def set_deletion_cost(self, pod: Key, cost: int | None) -> Manifest:
         """Write the deletion cost of a Pod, or take it away."""

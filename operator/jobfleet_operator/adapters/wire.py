@@ -55,9 +55,14 @@ class Refused(KubeError):
     """Not allowed or not valid: asking again does not help."""
 
 
+class Invalid(Refused):
+    """Not valid, or not what a JSON patch tests for."""
+
+
 _KINDS: dict[int, type[KubeError]] = {
     HTTPStatus.NOT_FOUND: NotFound,
     HTTPStatus.CONFLICT: Conflict,
+    HTTPStatus.UNPROCESSABLE_ENTITY: Invalid,
     HTTPStatus.UNAUTHORIZED: Unavailable,  # the token is being renewed
     HTTPStatus.TOO_MANY_REQUESTS: Unavailable,
     HTTPStatus.REQUEST_TIMEOUT: Unavailable,

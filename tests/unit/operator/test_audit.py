@@ -89,14 +89,19 @@ class Server:
     def __init__(self, trouble: KubeError | None = None) -> None:
         self.trouble, self.replicas = trouble, 0
 
-    async def set_replicas(self, key: world.Key, replicas: int, version: str | None) -> dict[str, Any]:
+    async def raise_replicas(self, key: world.Key, before: int, replicas: int) -> dict[str, Any]:
         if self.trouble is not None:
             raise self.trouble
         self.replicas = replicas
-        return {"metadata": meta("photos", generation=4), "spec": {"replicas": replicas}}
+        return self._deployment()
 
-    async def get(self, *_: Any) -> dict[str, Any]:
-        raise NotFound("gone")
+    def _deployment(self) -> dict[str, Any]:
+        return {"metadata": meta("photos", generation=4), "spec": {"replicas": self.replicas}}
+
+    async def get(self, _: str, key: world.Key, plural: str) -> dict[str, Any]:
+        if plural == "deployments":
+            return self._deployment()
+        raise NotFound(f"{key} is gone")
 
     async def tell(self, note: actions.Note, reporter: str) -> None:
         """An Event is posted."""
@@ -132,7 +137,7 @@ SCALE = Scaling((PHOTOS,), 4, "WorkerPool photos from 0 to 4 workers", "backlog 
 
 
 def test_a_scaling_is_told_after_it_was_done_and_only_then() -> None:
-    up = actions.SetReplicas(pool().key, 4, None, SCALE)
+    up = actions.SetReplicas(4, deployment(0), SCALE)
     server, redis = Server(), Told()
     carry_out(server, redis, up)
     assert server.replicas == 4
@@ -147,7 +152,7 @@ def test_a_scaling_is_told_after_it_was_done_and_only_then() -> None:
 
 def test_a_scaling_that_cannot_be_told_is_done_and_the_rest_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     server = Server()
-    plan = [actions.SetReplicas(pool().key, n, None, SCALE) for n in (4, 5)]
+    plan = [actions.SetReplicas(n, deployment(0), SCALE) for n in (4, 5)]
     carry_out(server, Told(silent=True), *plan)
     assert server.replicas == 5
     assert "the audit does not tell of WorkerPool photos from 0 to 4 workers: away" in caplog.text

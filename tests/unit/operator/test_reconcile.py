@@ -55,16 +55,16 @@ def test_a_pool_without_a_deployment_gets_one_of_the_decided_size() -> None:
     assert note.message == "from 0 to 4 workers: because"
 
 
-def test_growth_changes_replicas_only_and_without_conditions() -> None:
+def test_growth_changes_replicas_only() -> None:
     plan = plan_pool(scene(size=5, before=2, deployment=deployment(2), pods=[pod("a"), pod("b")]))
     told = actions.Scaling((PHOTOS,), 3, "WorkerPool photos from 2 to 5 workers", "")
-    assert plan[0] == actions.SetReplicas(pool().key, 5, None, told)
+    assert plan[0] == actions.SetReplicas(5, deployment(2), told)
 
 
-def test_shrinking_is_bound_to_the_version_that_was_seen() -> None:
+def test_shrinking_is_bound_to_the_deployment_that_was_seen() -> None:
     plan = plan_pool(scene(size=0, before=1, deployment=deployment(1), pods=[]))
     told = actions.Scaling((PHOTOS,), 1, "WorkerPool photos from 1 to 0 workers", "")
-    assert plan[0] == actions.SetReplicas(pool().key, 0, "7", told)
+    assert plan[0] == actions.SetReplicas(0, deployment(1), told)
 
 
 def test_a_deployment_that_somebody_edited_is_applied_again() -> None:
@@ -384,7 +384,7 @@ def test_replicas_follow_the_room_as_old_workers_go() -> None:
     one_went = replace(full, pods=[*olds[1:], *news])
     for told in one_went, replace(one_went, load=None):  # Redis or not
         (step,) = (action for action in plan_pool(told) if isinstance(action, actions.SetReplicas))
-        assert (step.replicas, step.only_version) == (3, None)
+        assert step.replicas == 3
         assert step.scaling is not None
         assert (step.scaling.what, step.scaling.why) == (
             "WorkerPool photos from 2 to 3 workers", "a roll-out makes or leaves room",
