@@ -19,7 +19,7 @@ def test_every_verb_of_the_design_has_its_file() -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_header_names_the_verb_every_key_and_the_return_value(verb: str) -> None:
-    text = (LUA / f"{verb}.lua").read_text()
+    text = re.sub(r"^#!lua flags=.*\n", "", (LUA / f"{verb}.lua").read_text())
     header = re.match(r"(--.*\n)+", text)[0]  # type: ignore[index]
     assert text.startswith(f"-- {verb}: ")
     assert re.search(r"^-- returns ", text, re.MULTILINE)

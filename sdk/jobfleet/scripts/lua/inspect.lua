@@ -1,4 +1,6 @@
--- inspect: how a queue is, at a cost that does not grow with the jobs in it. Reads only.
+#!lua flags=allow-oom
+-- inspect: how a queue is, at a cost that does not grow with the jobs in it. It writes nothing, but is no read: what a Redis
+-- says that takes no writes, such as a replica since a fail-over, may be old, and no worker of it can work.
 --
 -- KEYS[1]  jobs       hash
 -- KEYS[2]  counters   hash
