@@ -119,3 +119,28 @@ def test_of_two_deletions_of_one_name_the_last_says_what_becomes_of_the_jobs() -
     cache.feed(Kind.QUEUES, queue_body(12, "u2"), deleted=True)
     (queue,) = cache.take_deletions()
     assert queue.identity.uid == "u2"
+
+
+def test_pods_that_are_not_as_they_were_known_are_news() -> None:
+    cache = Cache(lambda *_: None)
+    place = Key("shop", "photos")
+    body = {
+        "metadata": {
+            "name": "a",
+            "namespace": "shop",
+            "uid": "1",
+            "resourceVersion": "5",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"jobfleet.dev/pool": "photos"},
+        },
+        "spec": {"containers": []},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    }
+    assert cache.learn_pods(place, [body], "5"), "it was not known"
+    later = body | {"metadata": body["metadata"] | {"resourceVersion": "6"}}
+    assert not cache.learn_pods(place, [later], "6"), "only its version moved"
+    unready = later | {"status": {"phase": "Running"}, "metadata": later["metadata"] | {"resourceVersion": "7"}}
+    assert cache.learn_pods(place, [unready], "7")
+    assert not cache.learn_pods(place, [unready], "7")
+    assert cache.learn_pods(place, [], "8"), "it is gone"
+    assert cache.pods_of(place) == []
