@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Any
 
 from api.conftest import Operators
@@ -62,10 +63,10 @@ async def test_old_workers_finish_their_jobs_however_long_while_new_ones_take_ov
     ]
 
 
-async def test_there_are_never_more_workers_than_the_surge_allows_and_each_that_is_done_makes_room(
+async def test_there_are_never_more_workers_than_the_surge_allows_whoever_operates(
     shop: Shop, operators: Operators, node: Node, redis_url: str, inspector: Inspector
 ) -> None:
-    operators()
+    first = operators()
     shop.apply(queue_manifest(), versioned("1", minReplicas=4, maxReplicas=4))
     await until("four workers are there", lambda: len(node.workers) == 4)
     await enqueue(shop, redis_url, 3, seconds=10.0)
@@ -89,21 +90,47 @@ async def test_there_are_never_more_workers_than_the_surge_allows_and_each_that_
             == "2 of 5 workers are on the new template, waiting for 3 that finish their jobs"
         ),
     )
+    first.signal(signal.SIGKILL)
     shop.apply(versioned("3", minReplicas=4, maxReplicas=4))
+    operators("two")
     await until("it is rolled out", lambda: not look()[0] and len(look()[1]) == 4, 60.0)
     await until("and says so", lambda: shop.condition("workerpool", "photos", "RolledOut").get("status") == "True")
-    versions = {
-        pod["metadata"]["annotations"]["example.com/version"]
-        for pod in shop.items("pods")
-        if "deletionTimestamp" not in pod["metadata"]
-    }
-    assert versions == {"3"}
+    live = [pod for pod in shop.items("pods") if not pod["metadata"].get("deletionTimestamp")]
+    assert {pod["metadata"]["annotations"]["example.com/version"] for pod in live} == {"3"}
     assert most == 5
     async for snapshot in snapshots(inspector, shop, 10.0):
         if snapshot.completed_total == 3:
             break
     assert (snapshot.failed_total, snapshot.reclaimed_total) == (0, 0)
     assert node.interrupted == []
+
+
+async def test_a_restart_by_hand_interrupts_nothing_either(
+    shop: Shop, operators: Operators, node: Node, redis_url: str, inspector: Inspector
+) -> None:
+    operators()
+    shop.apply(queue_manifest(), versioned("1", minReplicas=3, maxReplicas=3))
+    await until("three workers are there", lambda: len(node.workers) == 3)
+    await enqueue(shop, redis_url, 3, seconds=6.0)
+    async for snapshot in snapshots(inspector, shop, 30.0):
+        if snapshot.active == 3:
+            break
+    before, most = set(node.workers), 0
+
+    def done() -> bool:
+        nonlocal most
+        old, new = old_and_new(shop, before)
+        most = max(most, len(old) + len(new))
+        return not old and len(new) == 3
+
+    shop.kubectl("rollout", "restart", "deployment/photos")
+    await until("it is rolled out", done, 60.0)
+    async for snapshot in snapshots(inspector, shop, 10.0):
+        if snapshot.completed_total == 3:
+            break
+    assert (snapshot.failed_total, snapshot.reclaimed_total) == (0, 0)
+    assert node.interrupted == []
+    assert most == 4
 
 
 async def test_a_template_whose_pods_never_start_takes_no_worker_away(
