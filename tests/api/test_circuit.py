@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from api.conftest import Operators
 from api.stage import QUICK, Shop, enqueue, look, pool_manifest, queue_manifest, until
+from fixtures.workers import until as eventually
 from jobfleet import Fleet
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.codec import pack_failure
-from jobfleet.inspection import Inspector, QueueAddress
+from jobfleet.inspection import Inspector
 from jobfleet.job import Failure
 from jobfleet.scripts.processing import Outcome, settle_and_claim
 
@@ -33,14 +34,18 @@ async def test_an_open_circuit_is_told_stops_growth_and_is_over_when_it_closes(
     operators()
     breaker = {"failurePercent": 50, "minimumJobs": 4, "openSeconds": 3600}
     shop.apply(queue_manifest(circuitBreaker=breaker), pool_manifest(maxReplicas=50, scaling=QUICK))
-    place = QueueAddress(shop.namespace, "photos")
 
     def closed() -> str:
         condition = shop.condition("jobqueue", "photos", "CircuitClosed")
         return f"{condition.get('status')} {condition.get('reason')}"
 
     await until("the breaker is told", lambda: closed() == "True Closed")
-    assert (await look(inspector, shop)).settings.breaker_percent == 50
+
+    async def pushed() -> bool:
+        settings = (await look(inspector, shop)).settings
+        return settings is not None and settings.breaker_percent == 50
+
+    await eventually(pushed)
     fleet = Fleet(redis_url, realm=shop.namespace)
     try:
         await fail(shop, redis_url, jobs=4)
@@ -58,8 +63,8 @@ async def test_an_open_circuit_is_told_stops_growth_and_is_over_when_it_closes(
         assert await fleet.queue("photos").close_circuit()
         await until("it grows as it would", lambda: shop.replicas() == 20)
         await until("it is told that it is closed", lambda: closed() == "True Closed")
-        assert limited() == "WithinLimits"
-        seen = (await inspector.snapshots([place]))[place]
-        assert (seen.settings.breaker_percent, seen.circuits) == (50, ())
+        await until("the pool says so", lambda: limited() == "WithinLimits")
+        await eventually(pushed)
+        assert (await look(inspector, shop)).circuits == ()
     finally:
         await fleet.close()
