@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from jobfleet_operator import reconcile, scaling
+from jobfleet_operator import scaling, terms
 from jobfleet_operator.look import Look, observation, pool_trouble, queues_of, with_status
 from jobfleet_operator.memory import PoolMemory, QueueMemory
 from jobfleet_operator.scaling.quota import Claim
@@ -45,7 +45,7 @@ def _claim(
     seen = observation(free, pool, memory, queue_memories, pool_trouble(look, pool, queues_of(pool)))
     if seen is None:
         return None
-    policy = reconcile.policy(pool.spec)
+    policy = terms.policy(pool.spec)
     wanted = scaling.decide(seen, policy, memory.history).size
     return Claim(pool.key.namespace, wanted, 0, policy.min_workers, pool.spec.scaling.weight)
 

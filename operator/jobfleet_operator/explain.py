@@ -12,7 +12,7 @@ import sys
 
 from pydantic import ValidationError
 
-from jobfleet_operator import names, reconcile, scaling
+from jobfleet_operator import names, scaling, terms
 from jobfleet_operator.adapters.kube import Kube, KubeError
 from jobfleet_operator.models import LastDecision, WorkerPoolSpec
 from jobfleet_operator.world import Key, Manifest, PoolResource, read_pool
@@ -102,7 +102,7 @@ def _replayed(decision: LastDecision, spec: WorkerPoolSpec | None) -> list[str]:
                 f"windows and steps of spec.scaling made it {decision.to_replicas}."
             )
         ]
-    if spec is not None and (now := _wanted(decision, reconcile.policy(spec))) != wanted:
+    if spec is not None and (now := _wanted(decision, terms.policy(spec))) != wanted:
         told.append(f"With the spec as it is now they would ask for {now}.")
     return told
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from jobfleet.inspection import QueueAddress, QueueSnapshot
-from jobfleet_operator import drain, floors, limits, reconcile, scaling
+from jobfleet_operator import drain, floors, limits, scaling, terms
 from jobfleet_operator.cache import Cache
 from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory
 from jobfleet_operator.models import LastDecision, WorkerPoolSpec
@@ -98,7 +98,7 @@ def observation(
     leaving = frozenset(pod.name for pod in look.cache.pods_of(pool.key) if pod.deleting)
     served = working(workers_of(look, pool))
     ahead = (start_seconds(pool, memory) + REACTION_SECONDS) * 1000
-    load = reconcile.load(pool.key.name, snapshots, paused, flows, leaving, ahead)
+    load = terms.load(pool.key.name, snapshots, paused, flows, leaving, ahead)
     found = [
         limits.broken(look.cache.pods_of(pool.key), served, before, proven=memory.proven),
         look.shares.get(pool.key),

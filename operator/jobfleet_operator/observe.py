@@ -7,7 +7,7 @@ It joins the cache's records with the snapshots from Redis and with what is reme
 from collections.abc import Mapping
 from dataclasses import replace
 
-from jobfleet_operator import reconcile, report, resources, scaling, status
+from jobfleet_operator import reconcile, report, resources, scaling, status, terms
 from jobfleet_operator.look import (
     Look,
     Trouble,
@@ -87,7 +87,7 @@ def pool_scene(
     seen = observation(look, pool, memory, queue_memories, trouble)
     decision = None
     if pool.spec is not None and seen is not None:
-        decision = scaling.decide(seen, reconcile.policy(pool.spec), memory.history)
+        decision = scaling.decide(seen, terms.policy(pool.spec), memory.history)
         _remember(memory, decision, seen, pool.spec, look)
     else:
         memory.history = scaling.History()

@@ -10,7 +10,7 @@ import pytest
 from api.gate import gate
 from api.stage import Process, Shop, enqueue, pool_manifest, queue_manifest, start_operator, until
 from jobfleet.inspection import Inspector, QueueAddress
-from jobfleet_operator import reconcile
+from jobfleet_operator import terms
 from jobfleet_operator.models import JobQueueSpec
 
 FIRST_JOBS, JOBS = 20, 60
@@ -70,7 +70,7 @@ async def test_an_operator_that_dies_at_every_write_comes_to_the_same_end(
         assert {"secrets/photos-jobqueue", "deployments/photos", "jobqueues/photos/status"} <= written
         assert life > 3, "it was killed at more than one place"
     seen = (await inspector.snapshots([place := QueueAddress(shop.namespace, "photos")]))[place]
-    assert (seen.waiting, seen.settings) == (JOBS, reconcile.settings(JobQueueSpec.model_validate(SETTINGS)))
+    assert (seen.waiting, seen.settings) == (JOBS, terms.settings(JobQueueSpec.model_validate(SETTINGS)))
     owner = shop.get("deployment", "photos")["metadata"]["ownerReferences"]
     assert [one["uid"] for one in owner] == [shop.get("workerpool", "photos")["metadata"]["uid"]]
 

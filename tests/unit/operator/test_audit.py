@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSettings
-from jobfleet_operator import actions, reconcile, world
+from jobfleet_operator import actions, terms, world
 from jobfleet_operator.actions import Action, Scaling
 from jobfleet_operator.adapters.kube import Conflict, Kube, KubeError, NotFound
 from jobfleet_operator.apply import Applier, Errand
@@ -80,7 +80,7 @@ def test_settings_are_pushed_because_of_a_generation_and_who_wrote_it() -> None:
     }
     assert world.read_queue(body).cause == "JobQueue photos, generation 7, by kubectl-edit"
     assert queue().cause == "JobQueue photos, generation 1"
-    assert reconcile.settings(queue(retention={"auditEntries": 500}).spec) == QueueSettings(audit=500)  # type: ignore[arg-type]
+    assert terms.settings(queue(retention={"auditEntries": 500}).spec) == QueueSettings(audit=500)  # type: ignore[arg-type]
 
 
 class Server:

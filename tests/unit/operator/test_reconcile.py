@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobfleet.inspection import QueueSettings
-from jobfleet_operator import actions, reconcile, report, resources, scaling
+from jobfleet_operator import actions, report, resources, scaling, terms
 from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory
 from jobfleet_operator.models import JobQueueSpec
 from jobfleet_operator.reconcile import PoolScene, QueueScene, plan_pool, plan_queue
@@ -146,18 +146,16 @@ def test_trouble_is_told_once_and_its_end_too() -> None:
 
 
 def test_the_load_is_not_known_while_one_queue_is_not() -> None:
-    assert reconcile.load("photos", {"a": snapshot(waiting=3), "b": None}, frozenset(), {}) is None
-    known = reconcile.load(
-        "photos", {"a": snapshot(waiting=3), "b": snapshot(waiting=2, active=1)}, frozenset({"b"}), {}
-    )
+    assert terms.load("photos", {"a": snapshot(waiting=3), "b": None}, frozenset(), {}) is None
+    known = terms.load("photos", {"a": snapshot(waiting=3), "b": snapshot(waiting=2, active=1)}, frozenset({"b"}), {})
     assert known == scaling.Load(backlog=4, busy_slots=0, waiting=3)
 
 
 def test_a_pool_does_not_grow_for_the_jobs_that_another_pool_runs() -> None:
     ours, theirs = worker("a", busy=2), replace(worker("x", busy=40), pool="other")
     seen = {"photos": snapshot(ours, theirs, waiting=5, active=42)}
-    assert reconcile.load("photos", seen, frozenset(), {}) == scaling.Load(7, busy_slots=2, waiting=5)
-    assert reconcile.load("other", seen, frozenset({"photos"}), {}) == scaling.Load(40, busy_slots=40)
+    assert terms.load("photos", seen, frozenset(), {}) == scaling.Load(7, busy_slots=2, waiting=5)
+    assert terms.load("other", seen, frozenset({"photos"}), {}) == scaling.Load(40, busy_slots=40)
 
 
 def queue_scene(**more: Any) -> QueueScene:
@@ -202,9 +200,9 @@ def test_what_a_queue_can_be_told_is_pushed_and_drift_is_mended() -> None:
 
 
 def test_a_resource_and_a_queue_that_was_told_nothing_have_the_same_defaults() -> None:
-    assert reconcile.settings(JobQueueSpec()) == QueueSettings()
+    assert terms.settings(JobQueueSpec()) == QueueSettings()
     guarded = JobQueueSpec.model_validate({"circuitBreaker": {}})
-    assert reconcile.settings(guarded) == QueueSettings(breaker_percent=50)
+    assert terms.settings(guarded) == QueueSettings(breaker_percent=50)
 
 
 def test_a_secret_is_applied_again_now_and_then_because_it_is_not_watched() -> None:
@@ -243,7 +241,7 @@ def test_while_a_worker_is_known_and_its_pod_is_not_no_pod_goes() -> None:
 def test_the_load_carries_what_was_measured_of_its_queues() -> None:
     seen = snapshot(waiting=5, delayed_due=1, now_ms=100_000, oldest_waiting_ms=70_500)
     flows = {"a": Flow(60, 1000, 30), "b": Flow(30, 4000, 10)}
-    found = reconcile.load("photos", {"a": seen, "b": snapshot()}, frozenset(), flows)
+    found = terms.load("photos", {"a": seen, "b": snapshot()}, frozenset(), flows)
     assert found == scaling.Load(6, 0, waiting=6, service_ms=1750, arrivals_per_minute=90, oldest_seconds=29)
 
 
@@ -416,4 +414,4 @@ def test_the_condition_tells_how_far_a_roll_out_has_come() -> None:
 
 def test_jobs_of_pods_on_their_way_out_need_no_new_workers() -> None:
     seen = {"photos": snapshot(worker("a", busy=2), worker("b", busy=1), waiting=5, active=3)}
-    assert reconcile.load("photos", seen, frozenset(), {}, frozenset({"a"})) == scaling.Load(6, 1, waiting=5)
+    assert terms.load("photos", seen, frozenset(), {}, frozenset({"a"})) == scaling.Load(6, 1, waiting=5)
