@@ -12,7 +12,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
-from jobfleet.inspection import QueueAddress
+from jobfleet.inspection import QueueAddress, end_tasks
 from jobfleet_operator import explain, handlers, names, records
 from jobfleet_operator.adapters.kube import Kube, KubeError, Unavailable
 from jobfleet_operator.adapters.reach import Reach
@@ -117,15 +117,17 @@ class Operator:
 
     async def _run_parts(self) -> None:
         lead = asyncio.ensure_future(self.leader.run())
-        parts: list[Awaitable[Any]] = [self.loop.run(), self._relist(), self._watching.run()]
+        looping = asyncio.ensure_future(self.loop.run())
+        parts: list[Awaitable[Any]] = [self._relist(), self._watching.run()]
         if self._settings.external_metrics_port:
             parts.append(self._external_metrics())
-        tasks = [asyncio.ensure_future(part) for part in parts]
+        tasks = [looping, *(asyncio.ensure_future(part) for part in parts)]
         try:
             await asyncio.wait([lead, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
+            await end_tasks(looping)
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             lead.cancel()
             outcomes += await asyncio.gather(lead, return_exceptions=True)

@@ -7,6 +7,7 @@ import contextlib
 
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.blocking import LOOK_AGAIN_SECONDS
+from jobfleet.ending import end_tasks
 from jobfleet.errors import JobfleetError
 from jobfleet.job import JobView
 from jobfleet.keys import queue_keys
@@ -62,6 +63,4 @@ class Ends:
     async def close(self) -> None:
         """Stop listening. May be called twice."""
         self._closed = True
-        while self._listener is not None and not self._listener.done():
-            self._listener.cancel()  # again, if need be: redis-py can swallow one while it gives a connection up
-            await asyncio.wait({self._listener}, timeout=0.1)
+        await end_tasks(self._listener)

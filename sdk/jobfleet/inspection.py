@@ -18,6 +18,7 @@ from jobfleet.clients.address import public_url
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.patience import Patience
 from jobfleet.dead_letters import carry
+from jobfleet.ending import end_tasks
 from jobfleet.errors import InspectionError, JobfleetError
 from jobfleet.keys import WAKE_CHANNEL
 from jobfleet.scripts import looking, processing, steering
@@ -38,6 +39,7 @@ __all__ = [
     "QueueSnapshot",
     "WorkerView",
     "connection_environment",
+    "end_tasks",
     "worker_environment",
 ]
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
+from jobfleet.ending import end_tasks
 from jobfleet.errors import InvalidJob, QueueFull
 from jobfleet.scripts.producing import BATCH, NewJob, room_pause
 
@@ -98,9 +99,7 @@ class WaitingRoom:
 
     async def close(self) -> None:
         """Those who still wait are cancelled. May be called twice."""
-        if self._serving is not None:
-            self._serving.cancel()
-            await asyncio.wait({self._serving})
+        await end_tasks(self._serving)
         for waiter in self._waiting:
             waiter.answer.cancel()
 

@@ -4,10 +4,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from jobfleet.errors import JobfleetError
-from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSnapshot
+from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSnapshot, end_tasks
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +88,7 @@ class Redises:
         await self.keep_only(set())
 
     async def _drop(self, url: str) -> None:
-        for task in (self._listeners.pop(url, None), self._probes.pop(url, None)):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        await end_tasks(self._listeners.pop(url, None), self._probes.pop(url, None))
         await self._inspectors.pop(url).close()
         self._failing.pop(url, None)
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine
 
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.patience import BLOCK_SECONDS
+from jobfleet.ending import end_tasks
 from jobfleet.errors import JobfleetError
 from jobfleet.scripts.processing import Grant, Hold, Outcome, Pulse, retire, settle_and_claim
 from jobfleet.worker import listening, verdict
@@ -91,7 +92,7 @@ class Lane:
             self.stop()
             self._share.leave()
             for task in (*listeners, *self._tasks):
-                await _ended(task)
+                await end_tasks(task)
 
     def _begin(self) -> Coroutine[None, None, None] | None:
         """The next exchange, if there is cause to have one; None: there is not, or not now."""
@@ -224,10 +225,3 @@ class Lane:
         with contextlib.suppress(JobfleetError, TimeoutError):  # then the end of the lease does it
             async with asyncio.timeout(RETIRE_SECONDS):
                 await self._client.run(retire(self.realm, self.queue, self._settings.id))
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    """End a task. One cancel may not do: redis-py can swallow it while it gives a connection up."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.1)

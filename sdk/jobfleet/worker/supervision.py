@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from jobfleet.clients.asynchronous import AsyncClient
+from jobfleet.ending import end_tasks
 from jobfleet.errors import ConfigurationError
 from jobfleet.worker.execution import Execution
 from jobfleet.worker.health import Health
@@ -161,9 +162,7 @@ class Worker:
             finally:
                 for lane in self._lanes:
                     lane.holding.hand_back()  # nothing is left, unless this was cancelled or a claim loop is broken
-                for loop in loops:
-                    loop.cancel()
-                await asyncio.gather(*loops, return_exceptions=True)
+                await end_tasks(*loops)
                 await asyncio.to_thread(keeper.stop)
                 await asyncio.gather(*(lane.retire() for lane in self._lanes))  # after the last heartbeat
                 await execution.close()
