@@ -1,6 +1,6 @@
 """jobfleet's side: the operator's own functions, on the simulated world.
 
-`scaling.decide` decides, `reconcile.load` and the queue's memory make its input, and `drain.plan` says who leaves and
+`scaling.decide` decides, `terms.load` and the queue's memory make its input, and `drain.plan` says who leaves and
 when; only what observes and what carries out is simulated. Once a second, and at once when an empty queue gets work.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from bench.scaling.world import Pod, World
 from jobfleet.inspection import DRAIN_MS, QueueAddress, QueueSnapshot, WorkerView
-from jobfleet_operator import drain, names, reconcile, scaling
+from jobfleet_operator import drain, names, scaling, terms
 from jobfleet_operator.look import REACTION_SECONDS
 from jobfleet_operator.memory import QueueMemory, Sample, Starts
 from jobfleet_operator.world import Identity, Key, PodView
@@ -52,7 +52,7 @@ class Jobfleet:
             Sample(world.now, seen.enqueued_total, seen.finished_total, seen.busy_ms_total),
         )
         self.starts.note(world.now, (pod.name for pod in pods), [pod.name for pod in pods if pod.ready])
-        load = reconcile.load(POOL, {QUEUE.queue: seen}, frozenset(), {QUEUE.queue: self.memory.flow()})
+        load = terms.load(POOL, {QUEUE.queue: seen}, frozenset(), {QUEUE.queue: self.memory.flow()})
         observation = scaling.Observation(world.now, self.size, load, start_seconds=self.starts.seconds(None))
         decision = scaling.decide(observation, self.policy, self.history)
         self.size, self.history = decision.size, decision.history
