@@ -82,5 +82,7 @@ async def node(shop: Shop, inspector: Inspector, tmp_path: Path) -> AsyncIterato
     playing = asyncio.create_task(node.run(busy))
     yield node
     node.leaving = True
-    await playing
-    node.leave()
+    try:
+        await playing
+    finally:
+        node.leave()

@@ -193,8 +193,11 @@ class Node:
                 try:
                     await self._care_for(pod, busy)
                 except AssertionError as error:
-                    if f'pods "{pod["metadata"]["name"]}" not found' not in str(error):  # it went meanwhile
-                        raise
+                    name = pod["metadata"]["name"]
+                    if not any(
+                        word in str(error) for word in (f'pods "{name}" not found', f"pod {name} is being deleted")
+                    ):
+                        raise  # else it went meanwhile
             await asyncio.sleep(0.1)
 
     async def _care_for(self, pod: dict[str, Any], busy: Callable[[str], Awaitable[bool]] | None) -> None:

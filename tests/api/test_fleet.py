@@ -15,6 +15,9 @@ from jobfleet import Fleet
 from jobfleet.audit import AuditEntry
 from jobfleet.inspection import Inspector, QueueAddress, QueueSettings
 
+COLLECTED_SECONDS = 75.0
+"""Kubernetes' garbage collector looks for new kinds of resources every 30 s."""
+
 
 @pytest.fixture(scope="module")
 def operator(
@@ -100,7 +103,7 @@ async def test_drift_is_mended_and_fields_of_others_are_left_alone(
     shop.kubectl("delete", "deployment", "photos")
     await until("a deleted Deployment comes back", lambda: shop.replicas() == 1)
     shop.kubectl("delete", "workerpool", "photos")
-    await until("a deleted pool takes its Deployment along", lambda: shop.replicas() == -1)
+    await until("a deleted pool takes its Deployment along", lambda: shop.replicas() == -1, COLLECTED_SECONDS)
 
 
 async def test_a_change_of_the_pool_reaches_the_deployment(shop: Shop, operator: Process) -> None:
@@ -172,7 +175,7 @@ async def test_an_edit_by_hand_after_the_pool_grew_is_mended(shop: Shop, operato
     shop.kubectl("set", "image", "deployment/photos", "worker=localhost/other:1")
     image = lambda: shop.get("deployment", "photos")["spec"]["template"]["spec"]["containers"][0]["image"]  # noqa: E731
     await until("the image is back", lambda: image() == "localhost/none:1")
-    assert shop.replicas() == 3
+    await until("and the size, when the Pods of the other image have given way", lambda: shop.replicas() == 3, 60.0)
 
 
 async def test_a_paused_queue_does_not_make_the_pool_grow(shop: Shop, operator: Process, redis_url: str) -> None:
@@ -265,7 +268,7 @@ async def test_deleting_a_queue_keeps_its_jobs_unless_it_says_purge(
     await until("the queue is served", lambda: shop.get("jobqueue", "photos").get("status"))
     await enqueue(shop, redis_url, 12)
     shop.kubectl("delete", "jobqueue", "photos")
-    await until("its Secret goes with it", lambda: not shop.get("secret", "photos-jobqueue"))
+    await until("its Secret goes with it", lambda: not shop.get("secret", "photos-jobqueue"), COLLECTED_SECONDS)
     assert await waiting() == 12
     shop.apply(queue_manifest(deletionPolicy="Purge"))
     await until("it is served again", lambda: shop.get("jobqueue", "photos").get("status", {}).get("waiting") == 12)
