@@ -8,7 +8,8 @@ ones go one by one: told to drain as new ones take their place, the idlest first
 they are idle, however long their last job takes. Each that has gone makes room for a new one.
 
 Until new workers are up, as many of the older ones go on as are needed; a template whose workers
-never come up takes none away.
+never come up takes none away. Older Pods that are not up themselves give way first, as in a
+Deployment: a template that mends a broken one need not wait for it.
 """
 
 from collections.abc import Sequence
@@ -76,7 +77,8 @@ def plan(old: Sequence[Member], new: Sequence[Member], *, goal: int, cramped: bo
         cramped: whether new Pods find no room. Then one older worker goes to make some.
     """
     up = sum(1 for member in new if member.workers and member.pod.ready and not member.draining)
-    surplus = max(len(old) - max(0, goal - up), 1 if cramped else 0)
+    down = sum(1 for member in old if not member.workers and not member.pod.ready)
+    surplus = max(len(old) - max(0, goal - up), down, 1 if cramped else 0)
     leaving = sorted(old, key=_preference)[:surplus]
     return Succession(
         drain=tuple(member for member in leaving if member.to_be_told),
@@ -87,6 +89,7 @@ def plan(old: Sequence[Member], new: Sequence[Member], *, goal: int, cramped: bo
     )
 
 
-def _preference(member: Member) -> tuple[bool, bool, bool, int, str]:
+def _preference(member: Member) -> tuple[bool, bool, bool, bool, int, str]:
     """Whom to replace first: who is idle, so that its place is free at once; of the busy ones who drains already."""
-    return bool(member.workers), member.busy > 0, not member.draining, member.busy, member.pod.name
+    idle = bool(member.workers), member.pod.ready, member.busy > 0
+    return *idle, not member.draining, member.busy, member.pod.name

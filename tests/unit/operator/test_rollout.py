@@ -55,6 +55,15 @@ def test_an_idle_old_worker_goes_before_a_busy_one_that_was_told_to() -> None:
     assert (told(next_steps.drain), told(next_steps.undrain)) == ({"b"}, {"a"})
 
 
+def test_old_pods_that_never_came_up_give_way_at_once_and_those_that_work_stay() -> None:
+    down = [old("a", working=False, ready=False), old("b", working=False, ready=False)]
+    next_steps = plan([old("c"), *down, old("d", busy=1)], [member("n1", working=False, ready=False)], goal=4)
+    assert told(next_steps.drain) == {"a", "b"}
+    assert next_steps.remove == (), "one that is about to come up has to be told first"
+    gone = plan([replace(one, told=True) for one in down], [], goal=2)
+    assert [pod.name for pod in gone.remove] == ["a", "b"]
+
+
 traits = st.tuples(st.integers(0, 3), st.booleans(), st.booleans())
 
 
