@@ -68,7 +68,8 @@ def read(line: str) -> Call:
     said = json.loads(line)
     about: dict[str, Any] = said.get("objectRef") or {}
     resource = "/".join(filter(None, (about.get("resource", ""), about.get("subresource", ""))))
-    body = said.get("requestObject") or {}
+    body = said.get("requestObject")
+    spec = body.get("spec") if isinstance(body, dict) else None  # a JSON patch is a list
     return Call(
         verb=said["verb"],
         resource=resource,
@@ -77,7 +78,7 @@ def read(line: str) -> Call:
         received=_seconds(said["requestReceivedTimestamp"]),
         done=_seconds(said["stageTimestamp"]),
         status=int((said.get("responseStatus") or {}).get("code") or 0),
-        replicas=(body.get("spec") or {}).get("replicas"),
+        replicas=(spec or {}).get("replicas"),
     )
 
 

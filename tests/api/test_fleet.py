@@ -200,7 +200,8 @@ async def test_without_jobs_the_pool_goes_back_to_zero_but_not_before_its_window
     emptied = asyncio.get_running_loop().time()
     await until("it is back at zero", lambda: shop.replicas() == 0)
     assert asyncio.get_running_loop().time() - emptied > 4.5
-    assert shop.events("ScalingDown") == ["from 2 to 0 workers: backlog 0 asks for 0"]
+    told = await until("an Event tells", lambda: shop.events("ScalingDown"))
+    assert told == ["from 2 to 0 workers: backlog 0 asks for 0"]
 
 
 async def test_a_missing_queue_is_named_and_its_coming_is_noticed(shop: Shop, operator: Process) -> None:

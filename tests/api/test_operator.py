@@ -29,7 +29,7 @@ async def test_while_redis_is_silent_the_fleet_is_held_and_says_so(
         assert shop.get("jobqueue", "photos")["status"]["health"] == "Unreachable"
         assert shop.get("workerpool", "photos")["status"]["reason"] == "held at 3: RedisUnreachable"
         assert shop.replicas() == 3
-        assert shop.events("RedisUnreachable")
+        await until("an Event tells", lambda: shop.events("RedisUnreachable"))
         redis.signal(signal.SIGCONT)
         await until("it is scaled again", lambda: ready(shop) == "True Scaling")
         await until("the recovery is told", lambda: shop.events("Recovered"))

@@ -48,7 +48,8 @@ async def test_workers_are_made_for_delayed_jobs_before_they_fall_due(
     place = QueueAddress(shop.namespace, "photos")
     seen = (await inspector.snapshots([place]))[place]
     assert (seen.delayed, seen.delayed_due, seen.waiting) == (60, 0, 0)
-    assert shop.events("ScalingUp") == ["from 0 to 3 workers: backlog 0 and 60 due soon at 20 a worker asks for 3"]
+    told = await until("an Event tells", lambda: shop.events("ScalingUp"))
+    assert told == ["from 0 to 3 workers: backlog 0 and 60 due soon at 20 a worker asks for 3"]
 
 
 async def test_while_all_pods_are_broken_a_few_try_and_the_first_that_runs_brings_the_rest(

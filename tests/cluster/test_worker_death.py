@@ -37,7 +37,8 @@ def test_the_job_of_a_container_that_ended_in_a_pod_that_stays_does_not_wait_for
     (job,) = arena.until_completed(job_id)
     assert (job.attempt, job.lost, job.failures) == (2, 1, 0)
     (pod,) = arena.pod_names()
-    assert arena.events("Reclaimed") == [f"1 jobs of a container of Pod {pod} that ended are back in queue held"]
+    told = eventually(lambda: arena.events("Reclaimed"), "an Event tells")
+    assert told == [f"1 jobs of a container of Pod {pod} that ended are back in queue held"]
 
 
 def test_a_pod_that_crashes_again_and_again_is_named_with_the_reason(arena: Arena) -> None:
