@@ -1,4 +1,4 @@
-"""Operators of their own, each for one namespace: outages, restarts, hand-over, other Redis servers."""
+"""Operators of their own, each for one namespace: restarts, hand-over, other Redis servers."""
 
 from __future__ import annotations
 
@@ -8,34 +8,6 @@ from pathlib import Path
 
 from api.conftest import Operators
 from api.stage import QUICK, Shop, decode, enqueue, pool_manifest, probe, queue_manifest, ready, start, until
-from cluster_tool import ports
-
-
-async def test_while_redis_is_silent_the_fleet_is_held_and_says_so(
-    shop: Shop, operators: Operators, redis_url: str, tmp_path: Path
-) -> None:
-    (port,) = ports.free_ports(1)
-    url = f"redis://127.0.0.1:{port}/0"
-    options = ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
-    redis = start("redis", options, tmp_path, {})
-    try:
-        operators(url=url)
-        shop.apply(queue_manifest(), pool_manifest(scaling=QUICK))
-        await until("the Deployment is there", lambda: shop.replicas() == 0)
-        await enqueue(shop, url, 60)
-        await until("it grows", lambda: shop.replicas() == 3)
-        redis.signal(signal.SIGSTOP)
-        await until("the pool says that it is held", lambda: ready(shop) == "False RedisUnreachable", 40)
-        assert shop.get("jobqueue", "photos")["status"]["health"] == "Unreachable"
-        assert shop.get("workerpool", "photos")["status"]["reason"] == "held at 3: RedisUnreachable"
-        assert shop.replicas() == 3
-        await until("an Event tells", lambda: shop.events("RedisUnreachable"))
-        redis.signal(signal.SIGCONT)
-        await until("it is scaled again", lambda: ready(shop) == "True Scaling")
-        await until("the recovery is told", lambda: shop.events("Recovered"))
-        assert shop.replicas() == 3
-    finally:
-        redis.end()
 
 
 async def test_a_queue_can_live_in_a_redis_of_its_own(shop: Shop, operators: Operators, redis_url: str) -> None:
