@@ -29,13 +29,27 @@ def plan(
         key = pool._replace(name=name)
         by_queue: dict[QueueAddress, list[str]] = {}
         for address, worker in seen:
-            if over or (pod is not None and _outlived(pod, worker, memory)):
+            if over or (pod is not None and _outlived(pod, worker, seen, memory)):
                 by_queue.setdefault(address, []).append(worker.id)
         found += [actions.Reclaim(place, key, tuple(ids), restarted=not over) for place, ids in by_queue.items()]
     return found
 
 
-def _outlived(pod: PodView, worker: WorkerView, memory: PoolMemory) -> bool:
-    """Whether a worker started before its container ended last, by the one clock of their node."""
-    ended = pod.worker_ended_ms
-    return ended is not None and 0 < worker.started_ms < ended and worker.id not in memory.mourned
+def _outlived(pod: PodView, worker: WorkerView, seen: Sequence[Seen], memory: PoolMemory) -> bool:
+    """Whether a worker ran in a container that has ended, by the one clock of their node.
+
+    One that started before the end did. Kubernetes tells the end in whole seconds; of one that started in that
+    second a younger worker with the same process id tells: in one run of a container no two have it.
+    """
+    ended, started = pod.worker_ended_ms, worker.started_ms
+    if ended is None or not started or worker.id in memory.mourned:
+        return False
+    return started < ended or (
+        started < ended + 1000
+        and any(one.started_ms > started and _process(one) == _process(worker) for _, one in seen)
+    )
+
+
+def _process(worker: WorkerView) -> str:
+    """The process id within the container, from an id as `jobfleet worker` makes it."""
+    return worker.id.rpartition(".")[2].partition("-")[0]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from jobfleet.inspection import QueueSettings
+from jobfleet.inspection import QueueSettings, WorkerView
 from jobfleet_operator import actions, report, resources, scaling, terms
 from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory
 from jobfleet_operator.models import JobQueueSpec
@@ -118,6 +118,27 @@ def test_a_worker_that_started_before_its_container_ended_is_dead_and_its_succes
     ]
     seen.memory.mourned.append("p0.1")
     assert not [one for one in plan_pool(seen) if isinstance(one, actions.Reclaim)], "once each"
+
+
+def test_of_workers_that_started_in_the_second_of_the_end_the_one_whose_process_id_is_taken_is_dead() -> None:
+    ended = {"terminated": {"exitCode": 139, "reason": "Error", "finishedAt": "2026-01-01T00:00:10Z"}}
+    statuses = [{"name": "worker", "lastState": ended, "state": {"running": {"startedAt": "2026-01-01T00:00:10Z"}}}]
+    end_ms = (int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) + 10) * 1000
+
+    def one(process: str, after_ms: int) -> WorkerView:
+        return replace(worker("p.0", busy=1, started_ms=end_ms + after_ms), id=f"p.0.{process}")
+
+    def dead(*workers: WorkerView) -> list[str]:
+        seen = scene(
+            size=1, pods=[pod("p.0", containerStatuses=statuses)], workers={"p.0": [(PHOTOS, w) for w in workers]}
+        )
+        return [id_ for action in plan_pool(seen) if isinstance(action, actions.Reclaim) for id_ in action.workers]
+
+    assert dead(one("1-aa", 300), one("1-bb", 900)) == ["p.0.1-aa"]
+    assert dead(one("1-aa", 300), one("1-bb", 1400)) == ["p.0.1-aa"]
+    assert dead(one("1-aa", 300)) == [], "it may be the present one"
+    assert dead(one("7-aa", 300), one("8-bb", 900)) == [], "two processes of one container"
+    assert dead(one("1-aa", 1000), one("1-bb", 1400)) == [], "it started after the end"
 
 
 def test_a_pod_without_a_worker_goes_only_after_its_name_was_told() -> None:
