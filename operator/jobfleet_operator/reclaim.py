@@ -45,11 +45,5 @@ def _outlived(pod: PodView, worker: WorkerView, seen: Sequence[Seen], memory: Po
     if ended is None or not started or worker.id in memory.mourned:
         return False
     return started < ended or (
-        started < ended + 1000
-        and any(one.started_ms > started and _process(one) == _process(worker) for _, one in seen)
+        started < ended + 1000 and any(one.started_ms > started and one.process == worker.process for _, one in seen)
     )
-
-
-def _process(worker: WorkerView) -> str:
-    """The process id within the container, from an id as `jobfleet worker` makes it."""
-    return worker.id.rpartition(".")[2].partition("-")[0]

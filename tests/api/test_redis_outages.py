@@ -42,8 +42,14 @@ def told(port: int, command: str, answer: str = "+OK") -> None:
     assert said == answer, f"{command}: {said!r}"
 
 
-async def grown(shop: Shop, port: int) -> None:
-    """A pool of three workers, by what the Redis at this port holds."""
+def killed(server: Process) -> None:
+    server.popen.kill()
+    server.popen.wait()
+
+
+async def grown(shop: Shop, operators: Operators, port: int) -> None:
+    """An operator, and a pool of three workers, by what the Redis at this port holds."""
+    operators(url=url_of(port))
     shop.apply(queue_manifest(), pool_manifest(scaling=QUICK))
     await until("the Deployment is there", lambda: shop.replicas() == 0)
     await enqueue(shop, url_of(port), 60)
@@ -75,8 +81,7 @@ async def test_while_redis_is_silent_the_fleet_is_held_and_says_so(
 ) -> None:
     (port,) = ports.free_ports(1)
     redis = server(port)
-    operators(url=url_of(port))
-    await grown(shop, port)
+    await grown(shop, operators, port)
     redis.signal(signal.SIGSTOP)
     await held(shop, "")
     redis.signal(signal.SIGCONT)
@@ -89,8 +94,7 @@ async def test_while_redis_is_a_replica_the_fleet_is_held_and_says_so(
 ) -> None:
     (port,) = ports.free_ports(1)
     server(port)
-    operators(url=url_of(port))
-    await grown(shop, port)
+    await grown(shop, operators, port)
     told(port, f"CONFIG SET replica-serve-stale-data {stale}")
     told(port, "REPLICAOF 127.0.0.1 1")
     await held(shop, "read only replica")
@@ -103,12 +107,10 @@ async def test_while_redis_reads_its_data_again_the_fleet_is_held_and_says_so(
 ) -> None:
     (port,) = ports.free_ports(1)
     redis = server(port, "--enable-debug-command", "yes")
-    operators(url=url_of(port))
-    await grown(shop, port)
+    await grown(shop, operators, port)
     told(port, "DEBUG POPULATE 4000 filler 100")
     told(port, "SAVE")
-    redis.popen.kill()
-    redis.popen.wait()
+    killed(redis)
     slow = ("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024")  # 80 s unless told
     server(port, *slow)
     await held(shop, "loading the dataset")
@@ -121,12 +123,10 @@ async def test_when_a_replica_takes_the_address_over_the_fleet_goes_on_with_what
 ) -> None:
     port, spare = ports.free_ports(2)
     primary = server(port)
-    operators(url=url_of(port))
-    await grown(shop, port)
+    await grown(shop, operators, port)
     server(spare, "--replicaof", "127.0.0.1", str(port))
     await until("the replica has everything", lambda: ask(port, "WAIT 1 1000") == ":1")
-    primary.popen.kill()
-    primary.popen.wait()
+    killed(primary)
     await held(shop, "")
     told(spare, "REPLICAOF 127.0.0.1 1")  # else it would be a replica of itself
     told(spare, f"CONFIG SET port {port}")

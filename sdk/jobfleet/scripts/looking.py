@@ -50,6 +50,11 @@ class WorkerView:
     started_ms: int = 0
 
     @property
+    def process(self) -> str:
+        """The process id within its container, from an id as `WorkerSettings` makes it."""
+        return self.id.rpartition(".")[2].partition("-")[0]
+
+    @property
     def draining(self) -> bool:
         """Whether it is given no job."""
         return self.drain_ms > 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from jobfleet import WorkerSettings
 from jobfleet.inspection import QueueSettings, WorkerView
 from jobfleet_operator import actions, report, resources, scaling, terms
 from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory
@@ -139,6 +141,11 @@ def test_of_workers_that_started_in_the_second_of_the_end_the_one_whose_process_
     assert dead(one("1-aa", 300)) == [], "it may be the present one"
     assert dead(one("7-aa", 300), one("8-bb", 900)) == [], "two processes of one container"
     assert dead(one("1-aa", 1000), one("1-bb", 1400)) == [], "it started after the end"
+
+
+def test_the_id_that_a_worker_gives_itself_tells_its_process() -> None:
+    settings = WorkerSettings(queues=("photos",), name="photos-7d9.x")
+    assert replace(worker("photos-7d9.x"), id=settings.id).process == str(os.getpid())
 
 
 def test_a_pod_without_a_worker_goes_only_after_its_name_was_told() -> None:
