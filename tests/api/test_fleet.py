@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from api.stage import Process, Shop, enqueue, pool_manifest, queue_manifest, ready, start_operator, until
+from api.stage import QUICK, Process, Shop, enqueue, pool_manifest, queue_manifest, ready, start_operator, until
 from jobfleet import Fleet
 from jobfleet.audit import AuditEntry
 from jobfleet.inspection import Inspector, QueueAddress, QueueSettings
@@ -84,7 +84,8 @@ async def test_the_pool_goes_from_zero_to_its_full_need_in_one_step(
 async def test_drift_is_mended_and_fields_of_others_are_left_alone(
     shop: Shop, operator: Process, redis_url: str
 ) -> None:
-    shop.apply(queue_manifest(), pool_manifest(minReplicas=1))
+    # A size that was set while the operator wrote is one to begin with: it goes down as one that is no longer needed.
+    shop.apply(queue_manifest(), pool_manifest(minReplicas=1, scaling=QUICK))
     await until("the Deployment is there", lambda: shop.replicas() == 1)
     shop.kubectl("annotate", "deployment", "photos", "example.com/note=mine")
     shop.kubectl("patch", "deployment", "photos", "-p", '{"spec": {"minReadySeconds": 3}}')
