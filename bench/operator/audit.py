@@ -68,8 +68,6 @@ def read(line: str) -> Call:
     said = json.loads(line)
     about: dict[str, Any] = said.get("objectRef") or {}
     resource = "/".join(filter(None, (about.get("resource", ""), about.get("subresource", ""))))
-    body = said.get("requestObject")
-    spec = body.get("spec") if isinstance(body, dict) else None  # a JSON patch is a list
     return Call(
         verb=said["verb"],
         resource=resource,
@@ -78,8 +76,23 @@ def read(line: str) -> Call:
         received=_seconds(said["requestReceivedTimestamp"]),
         done=_seconds(said["stageTimestamp"]),
         status=int((said.get("responseStatus") or {}).get("code") or 0),
-        replicas=(spec or {}).get("replicas"),
+        replicas=_replicas(said.get("requestObject") or {}),
     )
+
+
+def _replicas(patch: dict[str, Any] | list[dict[str, Any]]) -> int | None:
+    """What a merge patch, an applied manifest or a JSON patch makes of the replicas; None: it leaves them.
+
+    >>> _replicas({"spec": {"replicas": 2}}), _replicas({"metadata": {}})
+    (2, None)
+    >>> up = {"op": "replace", "path": "/spec/replicas", "value": 1}
+    >>> _replicas([up | {"op": "test", "value": 0}, up])
+    1
+    """
+    if isinstance(patch, dict):
+        return (patch.get("spec") or {}).get("replicas")
+    set_to = [step["value"] for step in patch if step["op"] != "test" and step["path"] == "/spec/replicas"]
+    return set_to[-1] if set_to else None
 
 
 def _seconds(timestamp: str) -> float:

@@ -20,8 +20,8 @@ from jobfleet import Fleet, JobOptions, flows
 POLL_SECONDS = 0.05
 QUIET_SECONDS = 3.0
 """Without a write for so long the operator has nothing left to do."""
-ROUTINE = {"leases", "secrets"}
-"""What is written for ever: the Lease, and each Secret every 5 to 10 minutes, because nobody watches Secrets."""
+ROUTINE = {"leases", "secrets", "poddisruptionbudgets"}
+"""What is written for ever: the Lease, and what nobody watches, each object every 5 to 10 minutes."""
 DELAY_SECONDS = 3_600.0
 SEED = 7
 

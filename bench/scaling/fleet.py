@@ -13,7 +13,8 @@ from jobfleet.inspection import DRAIN_MS, QueueAddress, QueueSnapshot, WorkerVie
 from jobfleet_operator import drain, names, scaling, terms
 from jobfleet_operator.look import REACTION_SECONDS
 from jobfleet_operator.memory import QueueMemory, Sample, Starts
-from jobfleet_operator.world import Identity, Key, PodView
+from jobfleet_operator.pods import PodView
+from jobfleet_operator.world import Identity, Key
 
 QUEUE = QueueAddress("bench", "jobs")
 POOL = "pool"

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from jobfleet_operator import names, world
-from jobfleet_operator.world import DeploymentView, Key, Manifest, PodView, PoolResource, QueueResource
+from jobfleet_operator.pods import PodView, read_pod
+from jobfleet_operator.world import DeploymentView, Key, Manifest, PoolResource, QueueResource
 
 Record = QueueResource | PoolResource | DeploymentView | PodView
 
@@ -31,7 +32,7 @@ READERS: dict[Kind, Callable[[Manifest], Record]] = {
     Kind.QUEUES: world.read_queue,
     Kind.POOLS: world.read_pool,
     Kind.DEPLOYMENTS: world.read_deployment,
-    Kind.PODS: world.read_pod,
+    Kind.PODS: read_pod,
 }
 
 REMEMBERED_DELETIONS = 10_000

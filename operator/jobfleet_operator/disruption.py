@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from jobfleet_operator import actions, resources
 from jobfleet_operator.memory import PoolMemory, refresh_seconds
 from jobfleet_operator.models import WorkerPoolSpec
-from jobfleet_operator.world import DeploymentView, PodView, PoolResource
+from jobfleet_operator.pods import PodView
+from jobfleet_operator.world import DeploymentView, PoolResource
 
 SHORT_SECONDS = 60.0
 """A pool that lacks ready Pods for longer than this will not have them soon."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from jobfleet.inspection import DRAIN_MS, QueueAddress, QueueSnapshot, WorkerView
 from jobfleet_operator import names
-from jobfleet_operator.world import PodView
+from jobfleet_operator.pods import PodView
 
 Seen = tuple[QueueAddress, WorkerView]
 """A worker as one of its queues sees it; a worker of two queues is seen twice."""

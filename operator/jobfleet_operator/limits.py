@@ -7,8 +7,8 @@ from math import ceil
 
 from jobfleet.inspection import QueueSnapshot
 from jobfleet_operator import circuits
+from jobfleet_operator.pods import PodView
 from jobfleet_operator.scaling import Limit
-from jobfleet_operator.world import PodView
 
 TRIAL = 3
 """So many Pods try whether the template works, while none of its Pods ever did."""

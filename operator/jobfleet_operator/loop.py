@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSnapshot
-from jobfleet_operator import claims, observe, reconcile
+from jobfleet_operator import claims, observe, reconcile, sweep
 from jobfleet_operator.actions import ApplySecret
 from jobfleet_operator.adapters.redis import Redises
 from jobfleet_operator.addresses import RedisUrls
@@ -24,17 +24,15 @@ from jobfleet_operator.apply import Applier, Errand
 from jobfleet_operator.cache import Cache, Kind
 from jobfleet_operator.care import Care
 from jobfleet_operator.errands import Errands
-from jobfleet_operator.memory import PoolMemory, QueueMemory, Sample
+from jobfleet_operator.memory import Memory, PoolMemory, QueueMemory, Sample
 from jobfleet_operator.names import JOB_QUEUE, WORKER_POOL
 from jobfleet_operator.scaling import Limit, quota
 from jobfleet_operator.scaling.quota import Quotas
-from jobfleet_operator.world import Key, PoolResource, QueueResource, Subject
+from jobfleet_operator.world import Key, Subject
 
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
-SLICE = 50
-"""Queues of a sweep that are looked at together."""
 GATHER_SECONDS = 0.01
 """After a change in Kubernetes, further ones of this long are gathered into one round."""
 STALE_SECONDS = 30.0
@@ -66,8 +64,7 @@ class Loop:
         self._quotas = quotas or Quotas()
         self._errands = Errands(applier, self._ended, lambda: len(cache.queues) + len(cache.pools))
         self._care = Care(cache, urls, redises, applier)
-        self._queues: dict[Key, QueueMemory] = {}
-        self._pools: dict[Key, PoolMemory] = {}
+        self._memory = Memory()
         self._dirty: set[Subject] = set()
         self._behind: set[Subject] = set()
         """What is to be looked at again when the errand about it has ended."""
@@ -93,8 +90,8 @@ class Loop:
             for pool in self._cache.pools_of(key):
                 self._touch(WORKER_POOL, pool)
         else:
-            if kind is Kind.POOLS and key in self._pools:
-                self._pools[key].retry_at = 0.0
+            if kind is Kind.POOLS and key in self._memory.pools:
+                self._memory.pools[key].retry_at = 0.0
             self._touch(WORKER_POOL, key)
 
     def woken(self, address: QueueAddress) -> None:
@@ -109,6 +106,7 @@ class Loop:
     def _ended(self, subject: Subject, errand: Errand, done: bool) -> None:
         """Told by the errands: one of them has come to its end."""
         if done and any(isinstance(action, ApplySecret) for action in errand.plan):
+            self._touch(*subject)
             for pool in self._cache.pools_of(subject.key):
                 self._touch(WORKER_POOL, pool)
         if subject in self._behind:
@@ -168,15 +166,14 @@ class Loop:
         if term == self._term:
             return
         self._term = term
-        self._queues.clear()
-        self._pools.clear()
+        self._memory.forget()
         self._shares = None
         self._care.forget()
 
     def _begin_sweep(self) -> None:
-        self._tidy()
+        self._memory.keep_only(self._cache.queues, self._cache.pools)
         self._care.purge()
-        self._slices, self._in_use, self._shares = self._cut(), set(), None
+        self._slices, self._in_use, self._shares = sweep.slices(self._cache), set(), None
 
     async def _sweep_on(self, slices: Iterator[set[Subject]]) -> None:
         """Do the next slice, and then leave as much time to others as it took, unless something happens."""
@@ -189,21 +186,6 @@ class Loop:
         await self._guarded_round(part, sweep=True)
         now = time.monotonic()
         await self._until(now + (now - begun))
-
-    def _cut(self) -> Iterator[set[Subject]]:
-        """Everything there is, in slices of so many queues with the pools that work on them first of all."""
-        cache = self._cache
-        by_queue: dict[Key, list[Key]] = {queue: [] for queue in cache.queues}
-        for key, pool in cache.pools.items():
-            first = pool.spec.queues[0] if pool.spec is not None and pool.spec.queues else ""
-            by_queue.setdefault(Key(key.namespace, first), []).append(key)
-        queues = list(by_queue)
-        for start in range(0, len(queues), SLICE):
-            part = queues[start : start + SLICE]
-            yield {
-                *(Subject(JOB_QUEUE, queue) for queue in part),
-                *(Subject(WORKER_POOL, pool) for queue in part for pool in by_queue[queue]),
-            }
 
     async def _guarded_round(self, subjects: set[Subject], *, sweep: bool = False) -> None:
         try:
@@ -231,8 +213,8 @@ class Loop:
 
     def _shared(self, look: observe.Look, pools: list[Key]) -> Mapping[Key, Limit]:
         """What quotas leave to the pools: reckoned once a sweep, and when one of these claims something else."""
-        if claims.renew(look, self._pools, self._queues, pools) or self._shares is None:
-            self._shares = quota.shares(claims.claims(look, self._pools), self._quotas)
+        if claims.renew(look, self._memory.pools, self._memory.queues, pools) or self._shares is None:
+            self._shares = quota.shares(claims.claims(look, self._memory.pools), self._quotas)
         return self._shares
 
     def _guarded(self, do: Callable[[observe.Look, Key], None], look: observe.Look, key: Key) -> None:
@@ -263,7 +245,7 @@ class Loop:
             if url is None:
                 problems[queue] = problem
             else:
-                ahead = observe.ahead_ms(self._cache, queue, self._pools)
+                ahead = observe.ahead_ms(self._cache, queue, self._memory.pools)
                 by_url.setdefault(url, {})[observe.address(queue)] = ahead
         read = await asyncio.gather(*(self._redises.read(url, found) for url, found in by_url.items()))
         snapshots: dict[QueueAddress, QueueSnapshot] = {}
@@ -290,10 +272,10 @@ class Loop:
         subject, pool = Subject(WORKER_POOL, key), self._cache.pools.get(key)
         if pool is None:
             return
-        memory = self._pool_memory(pool)
+        memory = self._memory.of_pool(pool)
         if not self._free(subject, memory, look.seconds):
             return
-        scene = observe.pool_scene(look, pool, memory, self._queues)
+        scene = observe.pool_scene(look, pool, memory, self._memory.queues)
         plan = reconcile.plan_pool(scene)
         trouble = scene.trouble or reconcile.own_trouble(scene)
         memory.said = trouble[0] if trouble else ""
@@ -304,35 +286,23 @@ class Loop:
         """Note what a pool's Pods show, before it and those that share a quota with it are decided about."""
         pool = self._cache.pools.get(key)
         if pool is not None:
-            observe.note_pods(look, pool, self._pool_memory(pool))
-
-    def _pool_memory(self, pool: PoolResource) -> PoolMemory:
-        memory = self._pools.get(pool.key)
-        if memory is None or memory.uid != pool.identity.uid:
-            memory = self._pools[pool.key] = PoolMemory(pool.identity.uid)
-        return memory
-
-    def _remembered(self, queue: QueueResource) -> QueueMemory:
-        memory = self._queues.get(queue.key)
-        if memory is None or memory.uid != queue.identity.uid:
-            memory = self._queues[queue.key] = QueueMemory(queue.identity.uid)
-        return memory
+            observe.note_pods(look, pool, self._memory.of_pool(pool))
 
     def _measure(self, look: observe.Look, key: Key) -> None:
         """Note what went through a queue, before its pools are decided about."""
         queue, seen = self._cache.queues.get(key), look.snapshots.get(observe.address(key))
         if queue is not None and seen is not None:
             arrived = seen.enqueued_total + seen.retried_total
-            self._remembered(queue).measure(Sample(look.seconds, arrived, seen.finished_total, seen.busy_ms_total))
+            self._memory.of_queue(queue).measure(Sample(look.seconds, arrived, seen.finished_total, seen.busy_ms_total))
 
     def _do_queue(self, look: observe.Look, key: Key) -> None:
         subject, queue = Subject(JOB_QUEUE, key), self._cache.queues.get(key)
         if queue is None:
             return
-        memory = self._remembered(queue)
+        memory = self._memory.of_queue(queue)
         if not self._free(subject, memory, look.seconds):
             return
-        plan = reconcile.plan_queue(observe.queue_scene(look, queue, memory, self._pools))
+        plan = reconcile.plan_queue(observe.queue_scene(look, queue, memory, self._memory.pools))
         self._errands.send(subject, Errand(queue.identity, JOB_QUEUE, plan, memory, self._redis(look, key)))
 
     def _redis(self, look: observe.Look, queue: Key | None) -> Inspector | None:
@@ -350,10 +320,3 @@ class Loop:
             self._behind.add(subject)
             return False
         return seconds >= memory.retry_at
-
-    def _tidy(self) -> None:
-        """Forget about what is gone."""
-        for key in [key for key in self._pools if key not in self._cache.pools]:
-            del self._pools[key]
-        for key in [key for key in self._queues if key not in self._cache.queues]:
-            del self._queues[key]

@@ -15,7 +15,7 @@ from zlib import crc32
 from jobfleet.inspection import DRAIN_MS, QueueAddress
 from jobfleet_operator.scaling import History
 from jobfleet_operator.scaling.quota import Claim
-from jobfleet_operator.world import Manifest
+from jobfleet_operator.world import Key, Manifest, PoolResource, QueueResource
 
 RATE_WINDOW_SECONDS = 10.0
 FLOW_WINDOW_SECONDS = 60.0
@@ -205,3 +205,37 @@ class QueueMemory:
         while len(recent) > 2 and seconds - recent[1][0] >= RATE_WINDOW_SECONDS:
             recent.popleft()
         return completed - recent[0][1], seconds - recent[0][0]
+
+
+class Memory:
+    """All of it, by queue and pool."""
+
+    def __init__(self) -> None:
+        self.queues: dict[Key, QueueMemory] = {}
+        self.pools: dict[Key, PoolMemory] = {}
+
+    def of_queue(self, queue: QueueResource) -> QueueMemory:
+        """What is remembered of this queue, or a new page for it."""
+        memory = self.queues.get(queue.key)
+        if memory is None or memory.uid != queue.identity.uid:
+            memory = self.queues[queue.key] = QueueMemory(queue.identity.uid)
+        return memory
+
+    def of_pool(self, pool: PoolResource) -> PoolMemory:
+        """What is remembered of this pool, or a new page for it."""
+        memory = self.pools.get(pool.key)
+        if memory is None or memory.uid != pool.identity.uid:
+            memory = self.pools[pool.key] = PoolMemory(pool.identity.uid)
+        return memory
+
+    def keep_only(self, queues: Collection[Key], pools: Collection[Key]) -> None:
+        """Forget about what is gone."""
+        for key in [key for key in self.pools if key not in pools]:
+            del self.pools[key]
+        for key in [key for key in self.queues if key not in queues]:
+            del self.queues[key]
+
+    def forget(self) -> None:
+        """Begin anew: others have acted since."""
+        self.queues.clear()
+        self.pools.clear()

@@ -6,7 +6,8 @@ from jobfleet.inspection import QueueAddress, WorkerView
 from jobfleet_operator import actions
 from jobfleet_operator.drain import Seen
 from jobfleet_operator.memory import PoolMemory
-from jobfleet_operator.world import Key, PodView
+from jobfleet_operator.pods import PodView
+from jobfleet_operator.world import Key
 
 
 def plan(

@@ -29,7 +29,8 @@ from jobfleet_operator.actions import Action
 from jobfleet_operator.drain import Seen
 from jobfleet_operator.memory import PoolMemory, QueueMemory, StatusMemory, refresh_seconds
 from jobfleet_operator.models import WorkerPoolSpec
-from jobfleet_operator.world import DeploymentView, PodView, PoolResource, QueueResource
+from jobfleet_operator.pods import PodView
+from jobfleet_operator.world import DeploymentView, PoolResource, QueueResource
 
 # --- queues ----------------------------------------------------------------------------------------
 
@@ -58,6 +59,8 @@ def plan_queue(scene: QueueScene) -> list[Action]:
         snapshot, wanted = scene.facts.snapshot, terms.settings(queue.spec)
         if snapshot is not None and snapshot.settings != wanted:
             plan.append(actions.PushSettings(snapshot.address, wanted, queue.cause))
+    if plan and memory.secret_url is None and not memory.failures:
+        return plan  # what is to be said will be known in a moment
     said = report.queue_status(scene.facts, scene.now)
     if said is not None and memory.secret_url is not None:
         mark = resources.connection(memory.secret_url, queue.key.namespace)
@@ -120,7 +123,7 @@ def plan_pool(scene: PoolScene) -> list[Action]:
         disruption_percent=scene.memory.budget[1] if scene.memory.budget else None,
         start_seconds=max(map(ceil, scene.memory.starts.lately), default=scene.pool.status.get("startSeconds")),
     )
-    if trouble is None and any(isinstance(action, actions.ApplyDeployment) for action in plan):
+    if trouble is None and any(isinstance(action, actions.ApplyDeployment | actions.SetBudget) for action in plan):
         return plan  # what is to be said will be known in a moment
     said = report.pool_status(facts, scene.now)
     plan += _status(said, names.WORKER_POOLS, scene.pool, scene.memory.status, scene)

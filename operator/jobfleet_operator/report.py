@@ -10,9 +10,10 @@ from datetime import datetime
 from jobfleet.inspection import QueueSnapshot
 from jobfleet_operator import circuits, resources, status
 from jobfleet_operator.models import JobQueueStatus, LastDecision, WorkerPoolStatus
+from jobfleet_operator.pods import PodView
 from jobfleet_operator.scaling import Limit
 from jobfleet_operator.status import Finding
-from jobfleet_operator.world import DeploymentView, Manifest, PodView, PoolResource, QueueResource
+from jobfleet_operator.world import DeploymentView, Manifest, PoolResource, QueueResource
 
 LATE_SECONDS = 60.0
 """A job that waits longer than this with nobody to run it makes the queue unhealthy."""

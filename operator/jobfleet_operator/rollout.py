@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobfleet_operator.drain import Member
-from jobfleet_operator.world import DeploymentView, PodView
+from jobfleet_operator.pods import PodView
+from jobfleet_operator.world import DeploymentView
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,7 @@ The records are read once from raw manifests (`read_*`) and never changed. Whole
 kept, except for the Pod template that a pool's Deployment is built from.
 """
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -122,48 +121,6 @@ class ReplicaSetView:
     deleting: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PodView:
-    """A worker Pod."""
-
-    identity: Identity
-    pool: str
-    phase: str
-    ready: bool
-    assigned: bool
-    """Whether it has a node."""
-    deleting: bool
-    revision: str
-    """The template that it was made from (pod-template-hash)."""
-    owner: str
-    """Kind of its controller, "" without one."""
-    deletion_cost: int | None
-    trouble: tuple[str, str] | None = field(default=None)
-    """Why it cannot start or stay up, as (reason, sentence)."""
-    worker_ended_ms: int | None = None
-    """Workers that started before this, by the clock of its node, have ended with their container, Unix ms."""
-
-    @property
-    def name(self) -> str:
-        """Its name, which is its worker's name as well."""
-        return self.identity.key.name
-
-    @property
-    def ended(self) -> bool:
-        """Whether all its containers have ended for good."""
-        return self.phase in {"Succeeded", "Failed"}
-
-    @property
-    def live(self) -> bool:
-        """Whether it runs, or will, and was not told to end."""
-        return not self.deleting and not self.ended
-
-    @property
-    def released(self) -> bool:
-        """Whether no ReplicaSet counts it any more: a roll-out took it away from its own, and it finishes its jobs."""
-        return bool(self.revision) and self.owner != "ReplicaSet"
-
-
 def read_identity(body: Manifest) -> Identity:
     """Which object this manifest is of."""
     meta = body["metadata"]
@@ -271,78 +228,3 @@ def template_of(body: Manifest) -> Manifest:
 def controller_of(body: Manifest) -> Manifest:
     """The owner reference of an object's controller, {} without one."""
     return next((owner for owner in body["metadata"].get("ownerReferences") or [] if owner.get("controller")), {})
-
-
-def read_pod(body: Manifest) -> PodView:
-    """A Pod from its manifest."""
-    meta, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
-    labels = meta.get("labels") or {}
-    conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
-    cost = (meta.get("annotations") or {}).get(names.DELETION_COST_ANNOTATION)
-    return PodView(
-        identity=read_identity(body),
-        pool=labels.get(names.POOL_LABEL, ""),
-        phase=status.get("phase", "Pending"),
-        ready=conditions.get("Ready", {}).get("status") == "True",
-        assigned=bool(spec.get("nodeName")),
-        deleting=bool(meta.get("deletionTimestamp")),
-        revision=labels.get(names.TEMPLATE_LABEL, ""),
-        owner=controller_of(body).get("kind", ""),
-        deletion_cost=int(cost) if cost and cost.lstrip("-").isdigit() else None,
-        trouble=_trouble(status, conditions),
-        worker_ended_ms=_worker_ended_ms(spec, status),
-    )
-
-
-_HARMLESS_WAITS = frozenset({"", "ContainerCreating", "PodInitializing"})
-
-
-def _trouble(status: Manifest, conditions: dict[str, Manifest]) -> tuple[str, str] | None:
-    scheduled = conditions.get("PodScheduled", {})
-    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return "Unschedulable", scheduled.get("message", "no node has room for it")
-    for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
-        found = _trouble_of(container)
-        if found is not None:
-            return found
-    return None
-
-
-def _trouble_of(container: Manifest) -> tuple[str, str] | None:
-    """Why a container does not run: it waits, it has ended, or it was started again and is not ready yet."""
-    state = container.get("state") or {}
-    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
-    why = f"it ended with {ended.get('reason') or 'Error'} ({ended.get('exitCode')})" if ended else ""
-    waiting = state.get("waiting") or {}
-    if waiting.get("reason", "") not in _HARMLESS_WAITS:
-        message = waiting.get("message") or f"container {container['name']} waits"
-        return waiting["reason"], "; ".join(part for part in (message, why) if part)
-    if not ended.get("exitCode") or container.get("ready"):
-        return None
-    times = container.get("restartCount") or 0
-    again = f", started again {times} times" if times else ""
-    return ended.get("reason") or "Error", f"container {container['name']}: {why}{again}"
-
-
-def _worker_ended_ms(spec: Manifest, status: Manifest) -> int | None:
-    """Workers that started before this have ended with an earlier run of their container; None: there was none.
-
-    Kubernetes' times are cut to whole seconds. A worker starts no sooner than the run of its container, so that the
-    start of the present run tells as well; after a back-off none begins in the second in which the last one ended.
-    """
-    called = [one.get("name") for one in spec.get("containers") or []]
-    name = names.WORKER_CONTAINER if names.WORKER_CONTAINER in called else next(iter(called), None)
-    container: Manifest = next((one for one in status.get("containerStatuses") or [] if one["name"] == name), {})
-    state = container.get("state") or {}
-    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
-    if not ended.get("finishedAt"):
-        return None
-    backed_off = (state.get("waiting") or {}).get("reason") == "CrashLoopBackOff"
-    bounds = [_unix_ms(ended["finishedAt"]) + (1000 if backed_off else 0)]
-    if begun := (state.get("running") or {}).get("startedAt"):
-        bounds.append(_unix_ms(begun))
-    return max(bounds)
-
-
-def _unix_ms(time: str) -> int:
-    return round(datetime.fromisoformat(time).timestamp() * 1000)

@@ -7,7 +7,8 @@ from typing import Any
 from jobfleet.inspection import DRAIN_MS, QueueAddress, QueueSettings, QueueSnapshot, WorkerView
 from jobfleet_operator import world
 from jobfleet_operator.drain import Member
-from jobfleet_operator.world import DeploymentView, PodView, PoolResource, QueueResource
+from jobfleet_operator.pods import PodView, read_pod
+from jobfleet_operator.world import DeploymentView, PoolResource, QueueResource
 
 PHOTOS = QueueAddress("shop", "photos")
 CONNECTION = "c0ffee"
@@ -39,7 +40,7 @@ def pod_body(
 
 
 def pod(name: str, **more: Any) -> PodView:
-    return world.read_pod(pod_body(name, **more))
+    return read_pod(pod_body(name, **more))
 
 
 def worker(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobfleet.inspection import Circuit, QueueSettings
 from jobfleet_operator.limits import TRIAL, Passage, broken, by_queues, passage
-from jobfleet_operator.world import PodView
+from jobfleet_operator.pods import PodView
 from unit.operator.people import pod, snapshot
 
 

@@ -18,8 +18,8 @@ def test_a_lease_renewed_late_costs_nothing_and_a_new_term_begins_with_no_memory
     urls, redises = RedisUrls(kube, "", lambda _: None), Redises(lambda _: None)
     loop = Loop(cache, urls, redises, Applier(kube, cache, acting=lambda: True, reporter="me"), Alone())
     loop._begin_term(3)
-    loop._pools[Key("shop", "photos")] = PoolMemory(goal=4)
+    loop._memory.pools[Key("shop", "photos")] = PoolMemory(goal=4)
     loop._begin_term(3)
-    assert loop._pools, "nobody else has acted: a thousand Deployments need not be applied again"
+    assert loop._memory.pools, "nobody else has acted: a thousand Deployments need not be applied again"
     loop._begin_term(4)
-    assert not loop._pools
+    assert not loop._memory.pools

@@ -243,6 +243,20 @@ def test_a_secret_is_applied_again_now_and_then_because_it_is_not_watched() -> N
     assert kinds(plan_queue(replace(first, seconds=800.0))) == ["ApplySecret"]
 
 
+def test_a_new_queue_is_told_of_once_its_secret_is_there_and_at_once_where_that_fails() -> None:
+    def told(scene: QueueScene) -> list[str]:
+        (said,) = [action for action in plan_queue(scene) if isinstance(action, actions.PatchStatus)] or [None]
+        return [] if said is None else sorted(said.status)
+
+    first = queue_scene()
+    assert told(first) == []
+    first.memory.failures = 1
+    assert "health" in told(first)
+    assert "connection" not in told(first)
+    first.memory.secret_url, first.memory.failures = "redis://r/0", 0
+    assert {"connection", "health"} <= set(told(first))
+
+
 def test_a_pool_without_an_up_to_date_secret_gets_no_deployment_and_no_new_template() -> None:
     assert kinds(plan_pool(scene(size=2, deployment=None, pods=[], connection=None))) == []
     edited = scene(size=1, connection=None, deployment=replace(deployment(1), applied="x"))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSnapshot
-from jobfleet_operator import loop as loops
+from jobfleet_operator import sweep
 from jobfleet_operator.adapters.kube import Kube
 from jobfleet_operator.adapters.redis import Redises
 from jobfleet_operator.addresses import RedisUrls
@@ -65,22 +65,22 @@ def made(queues: int) -> tuple[Loop, Reader, Cache]:
 
 
 async def test_who_is_woken_during_a_sweep_waits_for_a_slice_of_it() -> None:
-    loop, reader, _ = made(3 * loops.SLICE)
+    loop, reader, _ = made(3 * sweep.SLICE)
     running = asyncio.create_task(loop.run())
     async with asyncio.timeout(10):
         await reader.enough.wait()
     running.cancel()
-    slices = [asked for asked in reader.asked if len(asked) >= loops.SLICE]
+    slices = [asked for asked in reader.asked if len(asked) >= sweep.SLICE]
     assert reader.asked[1] == ["q000", "q003"], "the woken one comes before the second slice"
-    assert [len(asked) for asked in slices] == [loops.SLICE, loops.SLICE + 1, loops.SLICE + 1]
-    assert len({name for asked in slices for name in asked}) == 3 * loops.SLICE
+    assert [len(asked) for asked in slices] == [sweep.SLICE, sweep.SLICE + 1, sweep.SLICE + 1]
+    assert len({name for asked in slices for name in asked}) == 3 * sweep.SLICE
 
 
 async def test_the_slices_hold_everything_once_even_pools_whose_queue_is_not_there() -> None:
-    loop, _, cache = made(2 * loops.SLICE + 1)
+    _, _, cache = made(2 * sweep.SLICE + 1)
     body = {"metadata": meta("lost"), "spec": {"queues": ["nowhere"], "template": {"spec": {"containers": []}}}}
     cache.feed(Kind.POOLS, body)
-    found = [subject for part in loop._cut() for subject in part]
+    found = [subject for part in sweep.slices(cache) for subject in part]
     assert len(found) == len(set(found))
     assert Subject(WORKER_POOL, Key("shop", "lost")) in found
     wanted = {
