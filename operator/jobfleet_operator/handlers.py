@@ -39,6 +39,9 @@ CALM_SECONDS = 60.0
 STOP_SECONDS = 3.0
 """What a watch may take to end before it is left behind."""
 
+IDLE_SECONDS = 0.1
+"""So long after its last event kopf keeps a task and a queue for each object: with a list, for thousands at once."""
+
 WATCHES = "the watches"
 """All of them, in sentences."""
 
@@ -95,6 +98,7 @@ def settings(silence_seconds: float) -> kopf.OperatorSettings:
     chosen.watching.client_timeout = WATCH_SECONDS + 30
     chosen.watching.inactivity_timeout = silence_seconds
     chosen.watching.chunk_size = PAGE
+    chosen.queueing.idle_timeout = IDLE_SECONDS
     chosen.watching.label_selectors["apps", "v1", "deployments"] = names.MANAGED_SELECTOR
     chosen.watching.label_selectors["", "v1", "pods"] = names.MANAGED_SELECTOR
     return chosen

@@ -123,7 +123,8 @@ def plan_pool(scene: PoolScene) -> list[Action]:
         disruption_percent=scene.memory.budget[1] if scene.memory.budget else None,
         start_seconds=max(map(ceil, scene.memory.starts.lately), default=scene.pool.status.get("startSeconds")),
     )
-    if trouble is None and any(isinstance(action, actions.ApplyDeployment | actions.SetBudget) for action in plan):
+    coming = any(isinstance(action, actions.ApplyDeployment | actions.SetBudget) for action in plan)
+    if trouble is None and (coming or scene.deployment is None):
         return plan  # what is to be said will be known in a moment
     said = report.pool_status(facts, scene.now)
     plan += _status(said, names.WORKER_POOLS, scene.pool, scene.memory.status, scene)

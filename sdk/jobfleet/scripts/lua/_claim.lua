@@ -90,7 +90,10 @@ local function from_group(group)
       redis.call('HSET', group_tokens, group, tokens .. ' ' .. now)
       if left == 0 then bucket_full_at(group, now + math.ceil((rate - tokens) * period / rate)) end
     end
-    if most > 0 and running >= most then redis.call('ZREM', ring, group) end
+    if most > 0 and running >= most then
+      redis.call('ZREM', ring, group)
+      at_limit()
+    end
   end
   if left == 0 then redis.call('ZREM', ring, group) end
   return id and 1 or 0

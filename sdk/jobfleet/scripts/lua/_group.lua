@@ -5,7 +5,7 @@
 -- A group's line is cut into parts in a hash, and is not a list key of its own, so that every key is declared: "group_line"
 -- has the numbers of the first and the last part of each priority's line, "group_part" the ids of each part.
 local PART_BYTES = 512
-local configured, some_parked, vtime -- what is read once a call, and only where it is needed
+local configured, some_parked, limited, vtime -- what is read once a call, and only where it is needed
 
 local function group_settings(group)
   if configured == nil then configured = redis.call('EXISTS', group_config) == 1 end
@@ -19,10 +19,15 @@ local function virtual_time()
   return vtime
 end
 
+-- Groups that are at their limit stand outside until a job of theirs ends; where none ever did, no end need look for them.
+local function at_limit()
+  redis.call('HSET', counters, 'limited', 1)
+end
+
 -- Let a group with waiting jobs take part, unless it is at its limit or parked.
 local function enter_ring(group)
   local weight, most = group_settings(group)
-  if most > 0 and tonumber(redis.call('HGET', group_active, group) or 0) >= most then return end
+  if most > 0 and tonumber(redis.call('HGET', group_active, group) or 0) >= most then return at_limit() end
   if some_parked == nil then some_parked = redis.call('EXISTS', group_parked) == 1 end
   if some_parked and redis.call('ZSCORE', group_parked, group) then return end
   redis.call('ZADD', ring, 'NX', virtual_time() + 1 / weight, group)
@@ -115,5 +120,6 @@ end
 -- A job of the group is no longer active.
 local function group_leave(group)
   if redis.call('HINCRBY', group_active, group, -1) <= 0 then redis.call('HDEL', group_active, group) end
-  if redis.call('HEXISTS', group_wait, group) == 1 then enter_ring(group) end
+  if limited == nil then limited = redis.call('HEXISTS', counters, 'limited') == 1 end
+  if limited and redis.call('HEXISTS', group_wait, group) == 1 then enter_ring(group) end
 end
