@@ -42,7 +42,7 @@ class _Body(msgspec.Struct, omit_defaults=True, frozen=True):
 
 
 class Extension(msgspec.Struct, omit_defaults=True, frozen=True):
-    """What the scripts read of a job, as told in ``_record.lua``."""
+    """What the scripts read of a job, as told in ``_header.lua``."""
 
     g: str | None = None
     k: str | None = None

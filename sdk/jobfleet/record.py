@@ -1,6 +1,6 @@
 """What the scripts keep of a job, read: for onlookers, and for whoever makes another job of it.
 
-The header of a record belongs to the scripts (``scripts/lua/_record.lua``); here it is only read.
+The header of a record belongs to the scripts (``scripts/lua/_header.lua``); here it is only read.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@
 -- returns  {} all accepted; or {1 accepted | 0 known already, ...}; or, with nothing written, {-1, index from 1, limit in
 --          bytes}: too large, {-2, length, limit in jobs}: the queue is full; {-3, percent, limit}: Redis has too little
 --          memory left
---@include _record
+--@include _header
 --@include _events
 --@include _wake
 local jobs, counters, delayed, wake, config, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
