@@ -1,4 +1,4 @@
-"""`jobfleet-operator explain workerpool/NAME`: why a pool has its size, replayed and in words.
+"""`jobfleet explain workerpool/NAME`: why a pool has its size, replayed and in words.
 
 What the operator decided last stands in `status.lastDecision` with its inputs. Here the same function
 decides on them once more, so that the answer is checked and not repeated, and once with the spec as it
@@ -133,9 +133,9 @@ def _wanted(decision: LastDecision, policy: scaling.Policy) -> int:
 def main(arguments: list[str]) -> int:
     """Explain a pool of the cluster, or one whose manifest comes from standard input; the exit status."""
     parser = argparse.ArgumentParser(
-        prog="jobfleet-operator explain",
+        prog="jobfleet explain",
         description="Say why a WorkerPool has its size: the last decision, its inputs, and what they ask for.",
-        epilog="`kubectl get workerpool NAME -o json | jobfleet-operator explain -` needs no access of its own.",
+        epilog="`kubectl get workerpool NAME -o json | jobfleet explain -` needs no access of its own.",
     )
     parser.add_argument("subject", metavar="workerpool/NAME", help="the pool; - reads its manifest as JSON")
     parser.add_argument("-n", "--namespace", default="default", help="its namespace (default: %(default)s)")
@@ -149,7 +149,7 @@ def main(arguments: list[str]) -> int:
             parser.error(f"this is no WorkerPool but {body.get('kind')!r}")
         sys.stdout.write(f"{words(body)}\n")
     except (KubeError, ValueError) as error:
-        sys.stderr.write(f"jobfleet-operator explain: {error}\n")
+        sys.stderr.write(f"jobfleet explain: {error}\n")
         return 1
     return 0
 

@@ -1,14 +1,15 @@
-"""`jobfleet-operator explain`: the last decision is replayed and worded."""
+"""`jobfleet explain`: the last decision is replayed and worded."""
 
 from __future__ import annotations
 
 import io
 import json
+import sys
 from typing import Any
 
 import pytest
 
-from jobfleet_operator import main
+from jobfleet import cli
 from jobfleet_operator.explain import words
 from unit.operator.people import meta
 
@@ -55,18 +56,30 @@ def test_a_pool_without_a_decision_says_so() -> None:
     assert "none yet: the operator has not seen it" in told
 
 
+def explained(*arguments: str) -> int | str | None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["explain", *arguments])
+    return ended.value.code
+
+
 def test_the_command_reads_a_manifest_and_refuses_what_is_none(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(body())))
-    assert main.main(["explain", "-"]) == 0
+    assert explained("-") == 0
     assert "as was decided" in capsys.readouterr().out
     monkeypatch.setattr("sys.stdin", io.StringIO('{"kind": "Pod"}'))
-    with pytest.raises(SystemExit):
-        main.main(["explain", "-"])
+    assert explained("-") == 2
     assert "this is no WorkerPool but 'Pod'" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main.main(["explain", "jobqueue/photos"])
+    assert explained("jobqueue/photos") == 2
+
+
+def test_without_the_operators_packages_it_says_how_to_get_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "jobfleet_operator.explain", None)
+    assert explained("-") == 2
+    assert "pip install 'jobfleet[operator]'" in capsys.readouterr().err
 
 
 def test_a_limit_and_what_falls_due_are_told_and_replayed() -> None:
