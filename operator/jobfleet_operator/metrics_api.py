@@ -124,7 +124,7 @@ class MetricsApi:
         place = look.address(queue.key)
         found = {} if url is None else await self._redises.read(url, {place: 0})
         if place not in found:
-            why = problem or "its Redis does not answer"
+            why = problem or (url and self._redises.why(url, place)) or "its Redis does not answer"
             msg = f"JobQueue {queue.key} cannot be read now: {why}"
             raise Unavailable(msg)
         return found[place]
