@@ -12,10 +12,19 @@ from uuid import uuid4
 from jobfleet_operator import names
 from jobfleet_operator.actions import Note
 from jobfleet_operator.adapters.pace import Urgency
-from jobfleet_operator.adapters.wire import Conflict, Invalid, KubeError, NotFound, Refused, Unavailable, Wire
+from jobfleet_operator.adapters.wire import (
+    CALL_SECONDS,
+    Conflict,
+    Invalid,
+    KubeError,
+    NotFound,
+    Refused,
+    Unavailable,
+    Wire,
+)
 from jobfleet_operator.world import Identity, Key, Manifest
 
-__all__ = ["Conflict", "Invalid", "Kube", "KubeError", "NotFound", "Refused", "Unavailable"]
+__all__ = ["CALL_SECONDS", "Conflict", "Invalid", "Kube", "KubeError", "NotFound", "Refused", "Unavailable"]
 
 PAGE = 200
 """Objects that one page of a list holds."""
