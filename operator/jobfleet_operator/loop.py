@@ -261,6 +261,7 @@ class Loop:
             problems=problems,
             snapshots=snapshots,
             outages=outages,
+            unreadable={place: why for url in by_url for place, why in self._redises.unreadable(url).items()},
             seconds=time.monotonic(),
             now=datetime.now(UTC),
             term=self._leader.term,

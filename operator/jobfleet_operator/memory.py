@@ -132,7 +132,7 @@ class PoolMemory:
     """Generation of the pool and percent that its PodDisruptionBudget was applied for."""
     budget_at: float = 0.0
     refusal: str = ""
-    """Why the API server refused the Deployment; "" when it did not."""
+    """What the API server refused that scaling needs, and why; "" when it did not."""
     said: str = ""
     """The trouble that the last warning was about."""
     failures: int = 0
@@ -158,6 +158,8 @@ class QueueMemory:
     secret_url: str | None = None
     """The Redis URL in the Secret that was applied last; None before the first."""
     secret_at: float = 0.0
+    refusal: str = ""
+    """Why the Secret could not be written the last time; "" when it could."""
     completions: deque[tuple[float, int]] = field(default_factory=deque)
     """Recent (seconds, completed so far), for the rate."""
     samples: deque[Sample] = field(default_factory=deque)

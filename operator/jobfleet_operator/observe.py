@@ -7,7 +7,7 @@ It joins the cache's records with the snapshots from Redis and with what is reme
 from collections.abc import Mapping
 from dataclasses import replace
 
-from jobfleet_operator import reconcile, report, resources, scaling, status, terms
+from jobfleet_operator import names, reconcile, report, resources, scaling, status, terms
 from jobfleet_operator.look import (
     Look,
     Trouble,
@@ -54,9 +54,11 @@ def queue_scene(
             trouble=queue_trouble(look, queue.key),
             servers=servers,
             rate=status.rate(jobs, span),
+            refusal=_refusal(look, queue.key, memory),
             dead_letter_trouble=dead_letter_trouble(look, queue),
         ),
         redis_url=url,
+        missed=_missed(look, queue.key),
         memory=memory,
         seconds=look.seconds,
         now=look.now,
@@ -91,6 +93,8 @@ def pool_scene(
         _remember(memory, decision, seen, pool.spec, look)
     else:
         memory.history = scaling.History()
+    if trouble is None and queues and queues[0] in queue_memories:
+        trouble = _refusal(look, queues[0], queue_memories[queues[0]])
     return reconcile.PoolScene(
         pool=pool,
         deployment=look.cache.deployments.get(pool.key),
@@ -106,6 +110,20 @@ def pool_scene(
         seconds=look.seconds,
         now=look.now,
     )
+
+
+def _refusal(look: Look, queue: Key, memory: QueueMemory) -> Trouble | None:
+    """Why new Pods would not find the connection. While only its renewal is refused they do."""
+    if not memory.refusal or memory.secret_url == look.urls.get(queue):
+        return None
+    return "SecretRefused", memory.refusal
+
+
+def _missed(look: Look, queue: Key) -> bool:
+    """Whether a Pod waits for the queue's Secret."""
+    said = f'"{names.connection_secret(queue.name)}" not found'
+    pods = (pod for pool in look.cache.pools_of(queue) for pod in look.cache.pods_of(pool))
+    return any(pod.trouble is not None and said in pod.trouble[1] for pod in pods)
 
 
 def _connection(look: Look, queues: list[Key], memories: Mapping[Key, QueueMemory]) -> str | None:

@@ -35,12 +35,18 @@ from jobfleet_operator.world import DeploymentView, PoolResource, QueueResource
 # --- queues ----------------------------------------------------------------------------------------
 
 
+MISSED_SECONDS = 10.0
+"""A Secret that a Pod waits for is applied this often at most: kubelets look again a while after it is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueScene:
     """One JobQueue with all that belongs to it."""
 
     facts: report.QueueFacts
     redis_url: str | None
+    missed: bool
+    """Whether a Pod waits for the Secret."""
     memory: QueueMemory
     seconds: float
     """Now, on the clock that never goes back."""
@@ -52,7 +58,8 @@ def plan_queue(scene: QueueScene) -> list[Action]:
     queue, memory = scene.facts.queue, scene.memory
     plan: list[Action] = []
     if queue.spec is not None and scene.redis_url is not None:
-        stale = scene.seconds - memory.secret_at >= refresh_seconds(queue.identity.uid)
+        fresh = MISSED_SECONDS if scene.missed else refresh_seconds(queue.identity.uid)
+        stale = scene.seconds - memory.secret_at >= fresh
         if stale or memory.secret_url != scene.redis_url:
             secret = resources.connection_secret(queue, scene.redis_url)
             plan.append(actions.ApplySecret(secret, scene.redis_url))
@@ -103,7 +110,10 @@ def plan_pool(scene: PoolScene) -> list[Action]:
     spec = scene.pool.spec
     if spec is not None and not _taken(scene):
         plan += reclaim.plan(scene.pool.key, scene.pods, scene.workers, scene.memory, complete=scene.pods_complete)
-        plan += _fleet(scene, spec, goal)
+        fleet = _fleet(scene, spec, goal)
+        if not any(type(action) in actions.REFUSED for action in fleet):
+            scene.memory.refusal = ""  # what was refused is not wanted any more
+        plan += fleet
         if scene.deployment is not None:
             plan += disruption.plan(scene.pool, spec, scene.deployment, scene.pods, scene.memory, scene.seconds)
     plan += _notes(scene, goal)

@@ -40,6 +40,8 @@ class QueueFacts:
     rate: str
     dead_letter_trouble: tuple[str, str] | None = None
     """What is wrong with the queue that spec.deadLetterQueue names, as (reason, sentence)."""
+    refusal: tuple[str, str] | None = None
+    """Why workers cannot be given their connection to it, as (reason, sentence)."""
 
 
 def queue_status(facts: QueueFacts, now: datetime) -> JobQueueStatus | None:
@@ -61,7 +63,10 @@ def queue_status(facts: QueueFacts, now: datetime) -> JobQueueStatus | None:
     if snapshot is None:
         return None
     health, reason, message = queue_health(facts)
-    found = [Finding(status.READY, "True", reason, message), *_dead_letter(facts)]
+    ready = Finding(status.READY, "True", reason, message)
+    if facts.refusal is not None:
+        health, ready = "Degraded", Finding(status.READY, "False", *facts.refusal)
+    found = [ready, *_dead_letter(facts)]
     if queue.spec is not None and queue.spec.circuit_breaker is not None:
         found.append(circuits.finding(snapshot))
     live = {worker.id for worker in snapshot.workers if worker.lease_ms >= 0}

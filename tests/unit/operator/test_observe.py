@@ -219,3 +219,22 @@ def test_a_dead_letter_queue_must_exist_in_the_same_redis(other: dict[str, Any] 
     scene = observe.queue_scene(look, cache.queues[PLACE], QueueMemory("q"), {})
     trouble = scene.facts.dead_letter_trouble
     assert (trouble[0] if trouble else None) == reason
+
+
+def test_a_queue_that_cannot_be_read_holds_its_pool_and_says_why_in_redis_own_words() -> None:
+    cache = Cache(lambda *_: None)
+    cache.feed(Kind.QUEUES, {"metadata": meta("photos", uid="q"), "spec": {}})
+    cache.feed(Kind.POOLS, {"metadata": meta("photos"), "spec": {"queues": ["photos"], "template": TEMPLATE}})
+    look = observe.Look(
+        cache=cache, urls={PLACE: URL}, problems={}, snapshots={}, outages={}, unreadable={PHOTOS: "WRONGTYPE"},
+        seconds=100.0, now=datetime(2026, 3, 2, 12, tzinfo=UTC), term=0,
+    )  # fmt: skip
+    memory = PoolMemory(goal=3)
+    queue = observe.queue_scene(look, cache.queues[PLACE], QueueMemory("q", secret_url=URL), {PLACE: memory})
+    scene = observe.pool_scene(look, cache.pools[PLACE], memory, {PLACE: QueueMemory("q", secret_url=URL)})
+    assert queue.facts.trouble == scene.trouble
+    assert scene.trouble == ("QueueUnreadable", "queue photos cannot be read, its pools are held: WRONGTYPE")
+    assert decided(scene)[0] == 3
+    assert scene.connection is not None
+    others = replace(look, outages={URL: "no answer"}, snapshots={PHOTOS: snapshot()})
+    assert observe.queue_scene(others, cache.queues[PLACE], QueueMemory("q"), {}).facts.trouble is None, "it was read"

@@ -188,7 +188,9 @@ def test_a_pool_does_not_grow_for_the_jobs_that_another_pool_runs() -> None:
 
 def queue_scene(**more: Any) -> QueueScene:
     facts = report.QueueFacts(queue(**more.pop("spec", {})), more.pop("seen", snapshot()), None, [], "0/s")
-    fields: dict[str, Any] = {"redis_url": "redis://r/0", "memory": QueueMemory(), "seconds": 100.0, "now": NOW}
+    fields: dict[str, Any] = {
+        "redis_url": "redis://r/0", "missed": False, "memory": QueueMemory(), "seconds": 100.0, "now": NOW,
+    }  # fmt: skip
     return QueueScene(facts=facts, **(fields | more))
 
 
