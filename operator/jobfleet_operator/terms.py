@@ -1,6 +1,7 @@
 """What resources say, in the terms of those who act by it: policy and load for scaling, settings for Redis. Pure."""
 
 from collections.abc import Mapping
+from math import ceil
 
 from jobfleet.inspection import QueueSettings, QueueSnapshot
 from jobfleet_operator import circuits, scaling
@@ -66,7 +67,7 @@ def load(
         backlog=backlog + waiting,
         busy_slots=busy,
         waiting=waiting,
-        service_ms=busy_ms // finished if finished else None,
+        service_ms=ceil(busy_ms / finished) if finished else None,
         arrivals_per_minute=arrivals,
         oldest_seconds=oldest,
         upcoming=upcoming,

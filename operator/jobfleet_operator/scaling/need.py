@@ -54,7 +54,8 @@ def flow(load: Load, policy: Policy, start_seconds: int = 0) -> tuple[int, str] 
     With W jobs waiting or due soon, B running, a of them coming in a second, S seconds each, c slots a worker
     and T seconds of time: W jobs fill W·S / T slots (what new workers take to start is not left of T, half of it
     at most), and those that run or come meanwhile the larger of B·S / T and a·S. A job that takes longer than
-    T fills one slot and no more: it cannot be done sooner, but it should run at once.
+    T fills one slot and no more: it cannot be done sooner, but it should run at once. However short the jobs are, as
+    long as any wait there is one worker.
     None: it is not asked for, or no service time has been measured.
 
     >>> policy = Policy(concurrency=4, drain_within_seconds=60)
@@ -72,6 +73,7 @@ def flow(load: Load, policy: Policy, start_seconds: int = 0) -> tuple[int, str] 
     running = load.busy_slots * min(Fraction(1), Fraction(each, 1000 * within))
     coming = Fraction(load.arrivals_per_minute * each, 60_000)
     need = ceil((waiting + max(running, coming)) / policy.concurrency)
+    need = max(need, min(1, load.waiting + load.upcoming))
     soon = f", {load.upcoming} due soon" if load.upcoming else ""
     return need, (
         f"{load.waiting} waiting{soon} and {load.busy_slots} running of {each / 1000:.1f} s each and "

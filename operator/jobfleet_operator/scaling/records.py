@@ -55,7 +55,7 @@ class Load:
     waiting: int = 0
     """Those of the backlog that nobody holds."""
     service_ms: int | None = None
-    """Mean run time of a job, measured; None: none has ended yet."""
+    """Mean run time of a job, measured and rounded up; None: none has ended yet."""
     arrivals_per_minute: int = 0
     """Jobs that came in lately, measured."""
     oldest_seconds: int = 0

@@ -246,6 +246,16 @@ def test_what_should_be_drained_in_time_can_be_unless_a_job_alone_takes_longer(
     assert slot_ms >= ((load.waiting + load.upcoming) * each + max(load.busy_slots * each, come)) * (1 - 1e-9)
 
 
+@given(policies, loads, st.integers(1, 600), st.integers(0, 3), st.integers(0, 60))
+def test_while_jobs_wait_there_is_a_worker_however_short_they_are(
+    policy: Policy, load: Load, within: int, service_ms: int, size: int
+) -> None:
+    policy = replace(policy, drain_within_seconds=within, min_workers=0, max_age_seconds=None)
+    load = replace(load, busy_slots=0, service_ms=service_ms)
+    decision = decide(Observation(0.0, size, load), policy, History())
+    assert decision.wanted >= min(1, load.waiting + load.upcoming)
+
+
 def test_what_a_worker_takes_to_start_is_not_left_of_the_time_half_of_it_at_most() -> None:
     policy = Policy(drain_within_seconds=60, max_workers=100)
     load = Load(60, waiting=60, service_ms=20_000)
