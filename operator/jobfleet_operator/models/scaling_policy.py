@@ -12,7 +12,8 @@ class ScaleUp(Part):
         default=0,
         ge=0,
         le=3600,
-        description="Grow only to what was wanted throughout this many seconds. 0 grows at once.",
+        description="Grow only to what was wanted throughout this many seconds, also after a restart of the operator. "
+        "0 grows at once, and minReplicas and floors never wait.",
         json_schema_extra=remark(remedy="a time in seconds; 0 grows at once"),
     )
     percent_per_step: int | None = Field(

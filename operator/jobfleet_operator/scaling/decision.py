@@ -10,8 +10,8 @@ Laws, held by property tests:
 - never below what the running jobs fill, unless a limit is lower;
 - a larger backlog never leads to fewer workers;
 - a constant load leads to a constant size;
-- nothing is decided on missing data: the size is held, and afterwards (as after a restart) a whole
-  stabilisation window must pass before the pool may shrink.
+- nothing is decided on missing data: the size is held, and afterwards (as after a restart, or when nobody
+  has looked for a while) a whole stabilisation window must pass before the pool may shrink, or grow for its load.
 
 The answer is a goal. Which workers go, and when, is decided in `drain.py`: a busy worker is told to
 drain and leaves when it is idle, also where a limit is lower than what the running jobs fill.
@@ -71,14 +71,9 @@ def decide(observation: Observation, policy: Policy, history: History) -> Decisi
     aged = need.aged(observation.load, size, now, policy, history)
     ceiling = _ceiling(observation, policy)
     wanted, reasons, limited = need.want(observation, policy, aged, ceiling)
-    if wanted < observation.floor and wanted < ceiling.most:
-        wanted = min(observation.floor, ceiling.most)
-        reasons.insert(0, f"raised to {wanted} by {observation.floor_name or 'the calendar'}")
-    if aged > size and wanted > size:
-        history = replace(history, aged_at=now)
     history = steps.remember(history, now, wanted, policy)
     if wanted > size:
-        goal, notes = steps.grow(size, wanted, policy, history)
+        goal, notes = steps.grow(size, wanted, now, policy, history, need.least(observation, policy, ceiling))
     elif wanted < size:
         goal, notes = steps.shrink(size, now, policy, history, _firm(observation, policy))
         goal = max(goal, wanted)
@@ -86,6 +81,8 @@ def decide(observation: Observation, policy: Policy, history: History) -> Decisi
         goal, notes = size, []
     if goal < size:
         history = replace(history, shrunk_at=now)
+    if goal > size and aged > size:
+        history = replace(history, aged_at=now)
     told = (*notes, *reasons) if goal == size else (*reasons, *notes)
     return Decision(goal, wanted, told, history, ceiling if limited else None)
 

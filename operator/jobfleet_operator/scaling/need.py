@@ -10,7 +10,7 @@ AGE_STEP_SECONDS = 15.0
 
 
 def want(observation: Observation, policy: Policy, aged: int, ceiling: Limit) -> tuple[int, list[str], bool]:
-    """How many workers are wanted within the limits, why, and whether the ceiling cut it.
+    """How many workers are wanted within the limits, why, and whether the ceiling cut it, a minimum included.
 
     `aged` is what the age of the oldest job asks for. There must be a load.
     """
@@ -27,14 +27,24 @@ def want(observation: Observation, policy: Policy, aged: int, ceiling: Limit) ->
     if busy > wanted:
         wanted = busy
         reasons.insert(0, f"{load.busy_slots} running jobs fill {busy}")
+    if wanted < policy.min_workers:
+        wanted = policy.min_workers
+        reasons.append(f"raised to the minimum of {wanted}")
+    # What the calendar asks for is meant up to the maximum, which is no limit to it.
+    floor = min(observation.floor, policy.max_workers)
+    if wanted < floor:
+        wanted = floor
+        reasons.insert(0, f"raised to {wanted} by {observation.floor_name or 'the calendar'}")
     limited = wanted > ceiling.most
     if limited:
         wanted = ceiling.most
         reasons.append(f"limited to {wanted}: {ceiling.words}")
-    if wanted < policy.min_workers and wanted < ceiling.most:
-        wanted = min(policy.min_workers, ceiling.most)
-        reasons.append(f"raised to the minimum of {wanted}")
     return wanted, reasons, limited
+
+
+def least(observation: Observation, policy: Policy, ceiling: Limit) -> int:
+    """What the pool has at least within the limits, whatever its load: it is not waited for."""
+    return min(max(policy.min_workers, observation.floor), ceiling.most)
 
 
 def _by_backlog(load: Load, size: int, policy: Policy) -> tuple[int, str]:

@@ -157,8 +157,8 @@ def test_after_a_restart_and_after_missing_data_a_whole_window_only_goes_up(
     for second, (decision, load) in enumerate(zip(run(policy, samples, size), samples, strict=True)):
         known_since = None if load is None else second if known_since is None else known_since
         too_early = known_since is None or second - known_since < policy.down.window_seconds
-        if too_early and size <= policy.max_workers:
-            assert decision.size >= size
+        if too_early:
+            assert decision.size >= min(size, policy.max_workers)
         if load is None:
             assert decision.size == size
         size = decision.size
@@ -212,9 +212,48 @@ def test_growth_can_wait_for_a_need_that_lasts() -> None:
     assert [decision.size for decision in run(policy, spike)] == [0, 0, 0, 0, 0, 5, 5]
 
 
+@given(policies, st.lists(st.one_of(st.none(), loads), min_size=1, max_size=60), st.integers(1, 30), st.integers(0, 60))
+def test_the_pool_grows_only_to_what_was_wanted_throughout_a_window_that_is_known(
+    policy: Policy, samples: list[Load | None], window: int, size: int
+) -> None:
+    policy = replace(policy, up=Growth(window))
+    known: list[int] = []
+    for decision, load in zip(run(policy, samples, size), samples, strict=True):
+        known = [] if load is None else [*known, decision.wanted]
+        throughout = min(known[-window:]) if len(known) > window else 0
+        assert decision.size <= max(size, throughout, policy.min_workers)
+        size = decision.size
+
+
+def test_after_a_start_growth_waits_until_the_window_is_known_but_not_for_the_minimum() -> None:
+    policy = Policy(min_workers=2, up=Growth(window_seconds=300))
+    decisions = run(policy, [Load(100)] * 302)
+    assert [decision.size for decision in decisions] == [2] * 300 + [5] * 2
+    assert decisions[1].reasons[0] == "held at 2: the backlog has been known for less than 300 s"
+
+
+@given(policies, st.lists(loads, min_size=1, max_size=30), st.integers(0, 60), st.integers(11, 1000))
+def test_a_gap_in_looking_is_missing_data(policy: Policy, samples: list[Load], size: int, gap: int) -> None:
+    last = run(policy, list(samples), size)[-1]
+    empty = Observation(len(samples) - 1.0 + gap, last.size, Load(0))
+    if policy.down.window_seconds:
+        assert decide(empty, policy, last.history).size >= min(last.size, policy.max_workers)
+    policy = replace(policy, min_workers=0, up=Growth(window_seconds=1))
+    assert decide(replace(empty, load=Load(5000)), policy, last.history).size <= last.size
+
+
+def test_a_look_that_comes_a_few_seconds_late_is_no_gap() -> None:
+    policy, history, size = Policy(), History(), 10
+    for second in range(0, 40, 8):
+        decision = decide(Observation(float(second), size, Load(0)), policy, history)
+        size, history = decision.size, decision.history
+    assert size == 8
+
+
 def test_a_lowered_maximum_is_followed_without_waiting_for_the_window() -> None:
     policy = Policy(max_workers=3, down=Shrinkage(window_seconds=300, percent_per_step=100))
     assert run(policy, [Load(400)], size=8)[0].size == 3
+    assert run(policy, [Load(0)], size=8)[0].size == 3, "and no further before the load has been known for a window"
 
 
 def test_a_deviation_within_the_tolerance_is_left_alone() -> None:
@@ -231,6 +270,30 @@ def test_the_answer_says_when_the_maximum_keeps_the_pool_small() -> None:
     assert decision.limit.reason == "AtMaximum"
     assert "limited to 2: that is the maximum" in decision.reasons
     assert run(Policy(max_workers=50), [Load(1000)])[0].limit is None, "what is needed is allowed"
+
+
+@given(policies, loads, limits, st.integers(0, 60), st.integers(0, 60))
+def test_whatever_a_limit_cuts_is_told_and_nothing_else(
+    policy: Policy, load: Load, limit: Limit, size: int, floor: int
+) -> None:
+    free = replace(policy, max_workers=10_000_000)
+    wanted = decide(Observation(0.0, size, load, min(floor, policy.max_workers)), free, History()).wanted
+    decision = decide(Observation(0.0, size, load, floor, limits=(limit,)), policy, History())
+    most = min(limit.most, policy.max_workers)
+    assert decision.wanted == min(wanted, most)
+    assert (decision.limit is not None) == (wanted > most)
+    assert any(reason.startswith(f"limited to {most}: ") for reason in decision.reasons) == (wanted > most)
+
+
+def test_a_minimum_and_a_floor_that_are_cut_are_told_with_what_cuts_them() -> None:
+    quota = Limit(2, "NamespaceQuota", "the quota is 2")
+    decision = decide(Observation(0.0, 2, Load(0), limits=(quota,)), Policy(min_workers=4), History())
+    assert decision.reasons == ("backlog 0 asks for 0", "raised to the minimum of 4", "limited to 2: the quota is 2")
+    assert decision.limit == quota
+    decision = decide(Observation(0.0, 2, Load(0), 4, "the floor of 4", (quota,)), Policy(), History())
+    assert decision.reasons[0] == "raised to 4 by the floor of 4"
+    assert decision.limit == quota
+    assert decide(Observation(0.0, 4, Load(0), 9), Policy(max_workers=4), History()).limit is None
 
 
 @given(policies, loads, st.integers(1, 60))
@@ -290,6 +353,15 @@ def test_the_pool_grows_step_by_step_while_a_job_waits_for_too_long_and_gets_tim
     assert [decision.size for decision in decisions] == [6] * 15 + [9] * 15 + [13] * 10
     assert decisions[0].reasons[0] == "a job has waited for 40 s, more than 30 s"
     assert run(policy, [replace(late, oldest_seconds=29)], size=0)[0].size == 1
+
+
+@given(st.integers(0, 30), st.one_of(st.none(), st.integers(1, 100)))
+def test_the_age_of_a_job_makes_the_pool_grow_also_where_growth_waits_for_its_window(
+    window: int, percent: int | None
+) -> None:
+    policy = Policy(max_workers=20, max_age_seconds=10, up=Growth(window, percent))
+    waiting = [Load(15, waiting=15, oldest_seconds=second) for second in range(1200)]
+    assert run(policy, list(waiting))[-1].size == 20
 
 
 @given(policies, st.lists(loads, min_size=1, max_size=60), st.integers(0, 60))
