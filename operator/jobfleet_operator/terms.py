@@ -11,7 +11,7 @@ from jobfleet_operator.models import CircuitBreaker, JobQueueSpec, WorkerPoolSpe
 
 def policy(spec: WorkerPoolSpec) -> scaling.Policy:
     """The pool's spec as the policy of `scaling.decide`."""
-    up, down = spec.scaling.scale_up, spec.scaling.scale_down
+    up, down, fallback = spec.scaling.scale_up, spec.scaling.scale_down, spec.scaling.fallback
     return scaling.Policy(
         min_workers=spec.min_replicas,
         max_workers=spec.max_replicas,
@@ -22,6 +22,7 @@ def policy(spec: WorkerPoolSpec) -> scaling.Policy:
         tolerance_percent=spec.scaling.tolerance_percent,
         up=scaling.Growth(up.stabilization_seconds, up.percent_per_step),
         down=scaling.Shrinkage(down.stabilization_seconds, down.percent_per_step, down.period_seconds),
+        fallback=None if fallback is None else scaling.Fallback(fallback.workers, fallback.after_seconds),
     )
 
 

@@ -77,6 +77,24 @@ class CalendarFloor(Part):
     )
 
 
+class Fallback(Part):
+    """How many workers there are at least while the backlog cannot be read."""
+
+    workers: int = Field(
+        ge=1,
+        le=10_000,
+        description="Workers that the pool has at least while the backlog cannot be read, up to spec.maxReplicas.",
+        json_schema_extra=remark(remedy="the smallest number of workers while the backlog cannot be read"),
+    )
+    after_seconds: int = Field(
+        default=60,
+        ge=1,
+        le=86_400,
+        description="It holds when the backlog has not been readable for this many seconds.",
+        json_schema_extra=remark(remedy="a time in seconds; until it is over the size is held"),
+    )
+
+
 class Scaling(Part):
     """How the size of the pool follows its backlog."""
 
@@ -116,6 +134,11 @@ class Scaling(Part):
         default_factory=list,
         max_length=16,
         description="Times at which the pool has at least so many workers. Of several the largest counts.",
+    )
+    fallback: Fallback | None = Field(
+        default=None,
+        description="How many workers to have at least while Redis cannot be read. It only raises the size. Without "
+        "it the size is held as it is.",
     )
     weight: int = Field(
         default=1,

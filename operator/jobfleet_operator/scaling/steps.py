@@ -20,7 +20,7 @@ def remember(history: History, now: float, wanted: int, policy: Policy) -> Histo
     lows = [s for s in history.lows if s[1] < wanted and now - s[0] < policy.up.window_seconds]
     sample = (now, wanted)
     since = now if history.since is None else history.since
-    return replace(history, since=since, highs=(*highs, sample), lows=(*lows, sample))
+    return replace(history, since=since, unknown_since=None, highs=(*highs, sample), lows=(*lows, sample))
 
 
 def grow(size: int, wanted: int, now: float, policy: Policy, history: History, least: int) -> tuple[int, list[str]]:
@@ -31,6 +31,11 @@ def grow(size: int, wanted: int, now: float, policy: Policy, history: History, l
     if goal == size:
         why = "more was not wanted throughout" if known else "the backlog has been known for less than"
         return size, [f"held at {size}: {why} {window} s"]
+    return climb(size, goal, policy)
+
+
+def climb(size: int, goal: int, policy: Policy) -> tuple[int, list[str]]:
+    """Up to the goal, in one step unless the policy limits it."""
     if policy.up.percent_per_step is None:
         return goal, []
     step = max(1, size * policy.up.percent_per_step // 100)

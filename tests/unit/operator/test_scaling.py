@@ -9,7 +9,18 @@ from math import ceil
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobfleet_operator.scaling import Decision, Growth, History, Limit, Load, Observation, Policy, Shrinkage, decide
+from jobfleet_operator.scaling import (
+    Decision,
+    Fallback,
+    Growth,
+    History,
+    Limit,
+    Load,
+    Observation,
+    Policy,
+    Shrinkage,
+    decide,
+)
 
 policies = st.builds(
     lambda low, span, concurrency, per_worker, tolerance, window, percent, period, within, age: Policy(
@@ -162,6 +173,47 @@ def test_after_a_restart_and_after_missing_data_a_whole_window_only_goes_up(
         if load is None:
             assert decision.size == size
         size = decision.size
+
+
+outages = st.lists(st.one_of(st.none(), st.none(), loads), min_size=1, max_size=60)
+fallbacks = st.builds(Fallback, workers=st.integers(1, 80), after_seconds=st.integers(1, 30))
+
+
+@given(policies, outages, fallbacks, st.integers(0, 60), limits, st.one_of(st.none(), st.integers(1, 100)))
+def test_a_fallback_only_raises_and_only_when_the_load_was_not_known_for_long_enough(
+    policy: Policy, samples: list[Load | None], fallback: Fallback, size: int, limit: Limit, percent: int | None
+) -> None:
+    policy = replace(policy, fallback=fallback, up=Growth(percent_per_step=percent))
+    most = min(fallback.workers, policy.max_workers, limit.most)
+    history, unknown = History(), 0
+    for second, load in enumerate(samples):
+        decision = decide(Observation(float(second), size, load, limits=(limit,)), policy, history)
+        unknown = unknown + 1 if load is None else 0
+        if load is None:
+            due = unknown > fallback.after_seconds
+            assert size <= decision.size <= (max(size, most) if due else size)
+            assert decision.size > size or size >= most or not due
+            assert decision.size >= most or percent is not None or not due
+        assert decision.size <= max(size, policy.max_workers)
+        assert all(decision.reasons)
+        size, history = decision.size, decision.history
+
+
+def test_a_fallback_is_told_with_what_cuts_it() -> None:
+    policy = Policy(max_workers=8, fallback=Fallback(5, after_seconds=60))
+    decisions = run(policy, [None] * 63, size=2)
+    assert [decision.size for decision in decisions] == [2] * 60 + [5] * 3
+    asked = "the backlog has not been known for 60 s: spec.scaling.fallback asks for 5"
+    assert [decisions[59].reasons, decisions[60].reasons, decisions[61].reasons] == [
+        ("held at 2: the backlog is not known",), (asked,), ("held at 5: the backlog is not known",),
+    ]  # fmt: skip
+    quota = Limit(4, "NamespaceQuota", "the quota is 4")
+    limited = decide(Observation(60.0, 2, None, limits=(quota,)), policy, decisions[59].history)
+    assert (limited.size, limited.reasons, limited.limit) == (4, (asked, "limited to 4: the quota is 4"), quota)
+    assert decide(Observation(61.0, 4, None, limits=(quota,)), policy, limited.history).limit == quota
+    assert decide(Observation(61.0, 6, None, limits=(quota,)), policy, limited.history).limit is None
+    once = run(policy, [None] * 59 + [Load(40)] + [None] * 60, size=2)
+    assert once[-1].size == 2, "it counts from the first look of each outage"
 
 
 @given(policies, st.lists(loads, min_size=1, max_size=90), st.integers(0, 60))
