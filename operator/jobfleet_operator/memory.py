@@ -51,7 +51,8 @@ class Flow(NamedTuple):
 
     arrivals_per_minute: int = 0
     service_ms: int | None = None
-    """Mean run time of an attempt; None: none has ended yet."""
+    """Mean run time of an attempt, rounded up, at least 1: jobs that take no time would ask for nobody. None: none has
+    ended yet."""
     finished: int = 0
     """Attempts that the mean is of."""
 
@@ -186,7 +187,7 @@ class QueueMemory:
         finished, busy = last.finished - first.finished, last.busy_ms - first.busy_ms
         if not finished:
             finished, busy = last.finished, last.busy_ms
-        return Flow(self._arrivals(), round(busy / finished) if finished else None, finished)
+        return Flow(self._arrivals(), max(1, ceil(busy / finished)) if finished else None, finished)
 
     def _arrivals(self) -> int:
         """Arrivals a minute, without bursts."""

@@ -147,13 +147,15 @@ def _remember(
     spec: WorkerPoolSpec,
     look: Look,
 ) -> None:
-    before, load = observation.size, observation.load
+    before, aged_at = observation.size, memory.history.aged_at
     memory.history, memory.goal, memory.limited = decision.history, decision.size, decision.limit is not None
     if not memory.why:
         memory.why = decision.reasons[0]
-    if decision.size == before or load is None:
+    if decision.size == before:
         return
     memory.why = decision.reasons[0]
+    known, fallback = observation.load is not None, spec.scaling.fallback
+    load = observation.load or scaling.Load(0)
     number = (memory.decision or {}).get("number", 0) + 1
     tightest = min(observation.limits, key=lambda limit: limit.most, default=None)
     memory.decision = {
@@ -163,7 +165,7 @@ def _remember(
         "fromReplicas": before,
         "toReplicas": decision.size,
         "reasons": list(decision.reasons),
-        "backlog": load.backlog,
+        "backlog": load.backlog if known else None,
         "busySlots": load.busy_slots,
         "minReplicas": spec.min_replicas,
         "maxReplicas": spec.max_replicas,
@@ -176,7 +178,9 @@ def _remember(
         "serviceMs": load.service_ms,
         "arrivalsPerMinute": load.arrivals_per_minute,
         "oldestSeconds": load.oldest_seconds,
+        "agedSeconds": None if aged_at is None else int(observation.now - aged_at),
         "floor": observation.floor,
+        "fallback": None if known or fallback is None else fallback.workers,
         "upcoming": load.upcoming,
         "behindCircuit": load.behind_circuit,
         "startSeconds": observation.start_seconds,

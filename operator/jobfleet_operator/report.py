@@ -192,7 +192,10 @@ def pool_findings(facts: PoolFacts) -> list[Finding]:
     if facts.pool.spec is not None and facts.pool.spec.mode == "Recommend":
         ready = Finding(status.READY, "True", "Recommending", "spec.mode is Recommend: the size is told and not set")
     if facts.trouble is not None:
-        ready = Finding(status.READY, "False", *facts.trouble)
+        reason, message = facts.trouble
+        if reason == "RedisUnreachable" and facts.decision is not None and facts.decision.get("fallback") is not None:
+            message += f"; spec.scaling.fallback raised it to {facts.decision['toReplicas']} workers"
+        ready = Finding(status.READY, "False", reason, message)
     limited = Finding(status.SCALING_LIMITED, "False", "WithinLimits", "the pool has the size that it needs")
     if facts.limit is not None:
         why = (

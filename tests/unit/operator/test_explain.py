@@ -95,6 +95,29 @@ def test_a_limit_and_what_falls_due_are_told_and_replayed() -> None:
     assert "Replayed: these inputs ask for 4 workers, as was decided." in told
 
 
+@pytest.mark.parametrize(("ago", "asked"), [(1, 7), (15, 9), (None, 9)])
+def test_a_step_for_the_age_of_a_job_is_not_replayed_before_its_time(ago: int | None, asked: int) -> None:
+    told = words(
+        body(
+            fromReplicas=6, toReplicas=asked, backlog=70, waiting=70, busySlots=0, backlogPerWorker=10, maxReplicas=20,
+            maxAgeSeconds=5, oldestSeconds=7, agedSeconds=ago, tolerancePercent=0,
+        )
+    )  # fmt: skip
+    assert f"Replayed: these inputs ask for {asked} workers, as was decided." in told
+    assert ("1 s after the last step for its age" in told) is (ago == 1)
+
+
+def test_a_fallback_is_told_and_replayed() -> None:
+    decision = DECISION | {"toReplicas": 3, "fallback": 3, "reasons": ["the backlog has not been known for 60 s"]}
+    decision = {key: value for key, value in decision.items() if key not in {"backlog", "busySlots", "waiting"}}
+    subject = body({"scaling": {"fallback": {"workers": 4}}})
+    told = words(subject | {"status": subject["status"] | {"lastDecision": decision}})
+    assert "a backlog that was not known, because Redis could not be read" in told
+    assert "a fallback of 3 while the backlog is not known" in told
+    assert "Replayed: these inputs ask for 3 workers, as was decided." in told
+    assert "With the spec as it is now they would ask for 4." in told
+
+
 def test_jobs_behind_an_open_circuit_are_told_and_do_not_count() -> None:
     told = words(body(toReplicas=1, backlog=3, waiting=3, busySlots=0, behindCircuit=497))
     assert "497 jobs behind an open circuit, which do not count" in told

@@ -287,6 +287,9 @@ def test_the_load_carries_what_was_measured_of_its_queues() -> None:
     flows = {"a": Flow(60, 1000, 30), "b": Flow(30, 4000, 10)}
     found = terms.load("photos", {"a": seen, "b": snapshot()}, frozenset(), flows)
     assert found == scaling.Load(6, 0, waiting=6, service_ms=1750, arrivals_per_minute=90, oldest_seconds=29)
+    mixed = terms.load("photos", {"a": seen, "b": snapshot()}, frozenset(), {"a": Flow(0, 1, 30), "b": Flow(0, 2, 10)})
+    assert mixed is not None
+    assert mixed.service_ms == 2, "rounded up, and never 0"
 
 
 def recommending(size: int, before: int, **more: Any) -> list[actions.Action]:
