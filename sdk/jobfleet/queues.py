@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from jobfleet import dead_letters, flows
+from jobfleet import dead_letters, flows, mending
 from jobfleet.audit import AuditEntry, Author
 from jobfleet.errors import InvalidJob, JobfleetError
 from jobfleet.flows import FailureFilter, FailureGroup, Flow
@@ -149,6 +149,14 @@ class QueueHandle(_Verbs):
     async def clean(self, state: State, older_than: float = 0.0) -> int:
         """Forget the completed, failed or cancelled jobs that ended longer ago than that, in seconds."""
         return await self._follow(flows.clean(*self._at, _ended(state), round(older_than * 1000), self._by))
+
+    async def mend(self) -> int:
+        """Put jobs back that went astray; returns how many, 0 where all is well, as it should be.
+
+        Those that wait and stand in no line go to the end of theirs, and delayed, failed and cancelled ones where they
+        are found again. It reads the whole queue, some hundred jobs a round trip, and keeps the ids of waiting ones.
+        """
+        return await self._follow(mending.mend(*self._at, self._by))
 
     async def obliterate(self, name: str, *, force: bool = False) -> int:
         """Delete the queue and all in it but its audit; returns how many jobs went.
@@ -293,6 +301,10 @@ class SyncQueueHandle(_Verbs):
     def clean(self, state: State, older_than: float = 0.0) -> int:
         """Forget jobs that ended longer ago than that, in seconds."""
         return self._follow(flows.clean(*self._at, _ended(state), round(older_than * 1000), self._by))
+
+    def mend(self) -> int:
+        """Put jobs back that went astray; as :meth:`QueueHandle.mend`."""
+        return self._follow(mending.mend(*self._at, self._by))
 
     def obliterate(self, name: str, *, force: bool = False) -> int:
         """Delete the queue; as :meth:`QueueHandle.obliterate`."""
