@@ -15,12 +15,13 @@ from jobfleet.batch import BatchItem
 from jobfleet.environment import DEFAULT_REALM, DEFAULT_REDIS_URL, Environment, actor_of
 from jobfleet.handle import Job
 from jobfleet.handlers import DEFAULT_BATCH_WAIT_SECONDS, Handler, RunIn, Treatment
-from jobfleet.job import JobView, result_of
+from jobfleet.job import JobView
 from jobfleet.middleware import Middleware
 from jobfleet.options import JobOptions, Options, check_queue_name
 from jobfleet.policy import RetryIn, Rules
 from jobfleet.producer import Producer
 from jobfleet.queues import QueueHandle, SyncQueueHandle
+from jobfleet.record import result_of
 from jobfleet.scripts import looking
 from jobfleet.seal import PLAIN, Seal
 from jobfleet.status import QueueStatus
@@ -188,6 +189,7 @@ class Fleet(Producer):
 
         Raises:
             JobFailed: it failed or was cancelled.
+            SealError: it completed, and its result cannot be opened: this fleet has not the key that sealed it.
             TimeoutError: it has not ended in ``timeout`` seconds.
             LookupError: there is no such job, or no longer.
         """
