@@ -144,8 +144,10 @@ def plan_pool(scene: PoolScene) -> list[Action]:
 def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
     """Drain and mark, then the Deployment with as many replicas as it may have now."""
     seen = scene.deployment
+    # Nobody goes then, but a fallback may have raised the size.
+    unknown = scene.decision is not None and scene.load is None
     if seen is None:
-        if scene.connection is None or scene.load is None:
+        if scene.connection is None or (scene.load is None and not (unknown and goal)):
             return []
         first = goal if spec.mode == "Auto" else min(spec.min_replicas, spec.max_replicas)
         manifest = resources.deployment(scene.pool, spec, first, scene.connection)
@@ -162,7 +164,7 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
     rolling = rollout.rolling(seen, fleet)
     if rolling and seen.settled and seen.paused:
         plan.append(actions.Release(scene.pool.key))
-    if spec.mode == "Auto" and older:
+    if spec.mode == "Auto" and (older or unknown):
         replicas = max(replicas, room)
     if scene.decision is not None and scene.load is not None:
         retreat = drain.plan(

@@ -44,7 +44,8 @@ def decide(observation: Observation, policy: Policy, history: History) -> Decisi
 
     Then by a quarter a step, at least one:
 
-    >>> third = decide(replace(empty, now=31.0), policy, second.history)
+    >>> later = decide(replace(empty, now=20.0), policy, second.history)
+    >>> third = decide(replace(empty, now=30.0), policy, later.history)
     >>> third.size, third.reasons
     (4, ('backlog 0 asks for 0', 'one step down: at most 25 %'))
 

@@ -57,6 +57,23 @@ def test_a_pool_without_a_deployment_gets_one_of_the_decided_size() -> None:
     assert note.message == "from 0 to 4 workers: because"
 
 
+def test_a_size_that_a_fallback_raised_is_set_though_the_load_is_not_known() -> None:
+    (grow, note) = (
+        one
+        for one in plan_pool(scene(size=3, before=1, deployment=deployment(1), load=None))
+        if not isinstance(one, actions.PatchStatus)
+    )
+    assert isinstance(grow, actions.SetReplicas)
+    assert (grow.replicas, isinstance(note, actions.Note)) == (3, True)
+    assert kinds(plan_pool(scene(size=3, load=None, deployment=deployment(5)))) == [], "nobody goes"
+    theirs = scene(size=3, before=1, deployment=recommended_deployment(1), load=None, pool=pool(mode="Recommend"))
+    assert kinds(plan_pool(theirs)) == ["Note"]
+    (first, *_) = plan_pool(scene(size=3, before=0, deployment=None, pods=[], load=None))
+    assert isinstance(first, actions.ApplyDeployment)
+    assert plan_pool(scene(size=0, deployment=None, pods=[], load=None)) == []
+    assert kinds(plan_pool(scene(size=3, deployment=deployment(1), load=None, decision=None))) == [], "held as it is"
+
+
 def test_growth_changes_replicas_only() -> None:
     plan = plan_pool(scene(size=5, before=2, deployment=deployment(2), pods=[pod("a"), pod("b")]))
     told = actions.Scaling((PHOTOS,), 3, "WorkerPool photos from 2 to 5 workers", "")
