@@ -174,7 +174,7 @@ def _worker(options: argparse.Namespace) -> int:
     )
 
     async def serve() -> None:
-        await fleet.worker(settings).run()
+        await fleet.worker(settings).run(signals=True)
 
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         runner.run(serve())

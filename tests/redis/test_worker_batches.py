@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from jobfleet import (
     State,
     Unrecoverable,
 )
+from jobfleet.clients.asynchronous import AsyncClient
+from jobfleet.scripts.processing import Grant
 
 
 @dataclass
@@ -205,6 +208,29 @@ async def test_a_stopping_worker_begins_an_incomplete_batch_at_once(fleet: Fleet
         await in_state(fleet, job_id, State.ACTIVE)
         worker.stop()
         assert (await ended(fleet, job_id)).state is State.COMPLETED
+
+
+async def test_a_job_that_arrives_while_its_worker_stops_waits_for_no_other(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[list[int]] = []
+    index = indexing(fleet, calls, batch_wait=60)
+    ids = await index.enqueue_many(documents(2))
+    caplog.set_level(logging.INFO, "jobfleet.worker")
+    run = AsyncClient.run
+
+    async def late(client: AsyncClient, command: Any) -> Any:
+        answer = await run(client, command)
+        if isinstance(answer, Grant) and answer.jobs:
+            worker.stop()
+            await until_true(lambda: "worker is ending" in caplog.messages)
+        return answer
+
+    monkeypatch.setattr(AsyncClient, "run", late)
+    async with working(fleet, drain_seconds=20) as worker:
+        for job_id in ids:
+            assert (await ended(fleet, job_id)).state is State.COMPLETED
+    assert calls == [[0, 1]]
 
 
 async def test_an_item_has_one_verdict(fleet: Fleet) -> None:

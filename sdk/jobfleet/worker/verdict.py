@@ -135,7 +135,7 @@ def failed(job: ClaimedJob, body: Body | None, error: BaseException, policy: Pol
 def describe(job: ClaimedJob, error: BaseException, home: str = "", *, final: bool = False) -> Failure:
     """An error as it is kept with the job."""
     kind = kind_of(error)
-    trace = "" if type(error) in _KINDS else "".join(traceback.format_exception(error))
+    trace = "" if type(error) in _KINDS else _trace_of(error)
     message = text_of(error)
     mark = fingerprint(kind, message, error.__traceback__, home)
     return Failure(kind, message, _sendable(trace), job.attempt, mark, final)
@@ -151,6 +151,14 @@ def text_of(error: BaseException) -> str:
         return _sendable(str(error))
     except BaseException as wrong:  # noqa: BLE001 - its own __str__
         return f"(its text cannot be had: {type(wrong).__name__})"
+
+
+def _trace_of(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException as wrong:  # noqa: BLE001 - it asks the exception: a SyntaxError of a parser's own may hold anything
+        stack = "".join(traceback.format_tb(error.__traceback__))
+        return f"{stack}(the rest cannot be had: {type(wrong).__name__})"
 
 
 def _sendable(text: str) -> str:

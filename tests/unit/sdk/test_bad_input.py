@@ -20,6 +20,7 @@ from jobfleet import (
     Snooze,
     WorkerSettings,
     codec,
+    create_simple_config,
 )
 from jobfleet.environment import Environment
 from jobfleet.options import check_job_name, check_queue_name
@@ -149,11 +150,40 @@ def test_a_url_that_is_none_of_redis_is_refused_without_showing_its_password() -
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"), [({"queues": ()}, "at least one queue"), ({"concurrency": 0}, "at least 1")]
+    ("settings", "says"),
+    [
+        ({"queues": ()}, "at least one queue"),
+        ({"queues": "photos"}, r"queues: 'photos' is one text and no list of names; write queues=\('photos',\)"),
+        ({"queues": ("Bad Name",)}, "queues: queue: 'Bad Name' must be at most 63 of a-z"),
+        ({"queues": {"photos": "3"}}, "queues: the weight '3' of 'photos' must be a number above 0"),
+        ({"queues": (("photos", 1, 2),)}, r"queues: \('photos', 1, 2\) must be a name, or a pair"),
+        ({"queues": (5,)}, "queues: 5 must be a name, or a pair"),
+        ({"concurrency": 0}, "concurrency: 0 must be a whole number, at least 1"),
+        ({"concurrency": 2.5}, "concurrency: 2.5 must be a whole number"),
+        ({"concurrency": True}, "concurrency: True must be a whole number"),
+        ({"lease_ms": 0}, "lease_ms: 0 must be whole milliseconds from 100"),
+        ({"drain_seconds": -1}, "drain_seconds: -1 must be 0 or more seconds"),
+        ({"drain_seconds": float("nan")}, "drain_seconds: nan must be 0 or more seconds"),
+        ({"drain_seconds": "30"}, "drain_seconds: '30' must be 0 or more seconds"),
+        ({"stall_seconds": 0}, "stall_seconds: 0 must be at least 0.1 seconds"),
+        ({"health_port": 70_000}, "health_port: 70000 must be a port up to 65535"),
+        ({"max_jobs": 1.5}, r"max_jobs: 1.5 must be 0 \(no limit\) or a whole number"),
+    ],
 )
 def test_wrong_settings_of_a_worker_are_named(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         WorkerSettings(**{"queues": ("a",), **settings})
+
+
+@pytest.mark.parametrize("slots", [0, 2.5, "4"])
+async def test_a_worker_is_resized_to_a_whole_number_of_slots(slots: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"slots: .* must be a whole number, at least 1"):
+        FLEET.worker(WorkerSettings(queues=("a",))).resize(slots)
+
+
+def test_the_queues_of_a_coordinator_are_no_text() -> None:
+    with pytest.raises(ConfigurationError, match="queues: 'photos' is one text and no list of names"):
+        create_simple_config(queues="photos")
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e30, "5", None])
