@@ -44,21 +44,30 @@ class Fleet(Producer):
 
     ``seal`` says whether arguments and results are compressed or encrypted on their way; producers, workers and whoever
     looks on need keys that fit. ``actor`` is who acts, as the audit of queues tells it; where it is not given, the
-    environment tells: ``JOBFLEET_ACTOR``, or a worker's or Pod's name, or user@host.
+    environment tells: ``JOBFLEET_ACTOR``, or a worker's or Pod's name, or user@host. ``strict``: enqueueing by name is
+    refused with InvalidJob where this fleet has not declared that job in that queue.
 
     Raises:
         ConfigurationError: the URL is none of Redis.
     """
 
     def __init__(
-        self, redis_url: str = DEFAULT_REDIS_URL, *, realm: str = DEFAULT_REALM, seal: Seal = PLAIN, actor: str = ""
+        self,
+        redis_url: str = DEFAULT_REDIS_URL,
+        *,
+        realm: str = DEFAULT_REALM,
+        seal: Seal = PLAIN,
+        actor: str = "",
+        strict: bool = False,
     ) -> None:
-        super().__init__(redis_url, realm, seal)
+        super().__init__(redis_url, realm, seal, strict=strict)
         self.environment = Environment(redis_url=redis_url, realm=realm)
         self._actor = actor
 
     @classmethod
-    def from_env(cls, variables: Mapping[str, str] | None = None, *, seal: Seal | None = None) -> Self:
+    def from_env(
+        cls, variables: Mapping[str, str] | None = None, *, seal: Seal | None = None, strict: bool = False
+    ) -> Self:
         """A fleet as the environment says: ``JOBFLEET_REDIS_URL``, ``JOBFLEET_REALM``, and for a worker the rest.
 
         Where no ``seal`` is given, the keys of ``JOBFLEET_KEYS`` seal and open.
@@ -72,6 +81,7 @@ class Fleet(Producer):
             realm=environment.realm,
             seal=environment.seal if seal is None else seal,
             actor=environment.actor,
+            strict=strict,
         )
         fleet.environment = environment
         return fleet

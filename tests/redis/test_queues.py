@@ -313,3 +313,10 @@ async def test_sealed_jobs_and_results_are_read_by_who_has_the_key_and_by_nobody
         async with working(stranger):
             with pytest.raises(JobFailed, match="give it the key"):
                 await stranger.result(QUEUE, other, 15)
+
+
+async def test_a_state_may_be_said_as_its_word(fleet: Fleet) -> None:
+    await broken(fleet, "lens")
+    queue = fleet.queue(QUEUE)
+    assert [job.state for job in await queue.jobs("failed")] == [State.FAILED]
+    assert await queue.clean("failed") == 1

@@ -296,7 +296,7 @@ def test_a_batch_handler_that_cannot_be_one_is_refused() -> None:
         with pytest.raises(ConfigurationError, match=says):
             job(handler)  # type: ignore[call-overload]
     job(row)
-    with pytest.raises(ConfigurationError, match="batch: 5000 must lie between 1 and 1000"):
+    with pytest.raises(ConfigurationError, match="batch: 5000 must be a whole number from 1 to 1000"):
         fleet.job(queue=QUEUE, batch=5000)
     with pytest.raises(ConfigurationError, match="not in a process"):
         fleet.job(queue=QUEUE, batch=5, run_in="process")

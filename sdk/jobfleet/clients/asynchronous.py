@@ -120,11 +120,16 @@ class AsyncClient:
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
                     step = next(flow)
+                    continue
+                try:
+                    answer = await self.run(step)
+                except JobfleetError as error:
+                    step = flow.throw(error)  # it may have to say what it has done so far
                 else:
-                    step = flow.send(await self.run(step))
+                    step = flow.send(answer)
         except StopIteration as end:
-            answer: T = end.value
-            return answer
+            result: T = end.value
+            return result
         finally:
             flow.close()
 
