@@ -156,6 +156,10 @@ class Registry:
             )
         self._handlers[key] = handler
 
+    def remove(self, handler: Handler) -> None:
+        """Give a handler's name free again."""
+        del self._handlers[handler.queue, handler.name]
+
     def find(self, queue: str, name: str) -> Handler | None:
         """The handler of that name in that queue."""
         return self._handlers.get((queue, name))

@@ -354,10 +354,11 @@ async def test_workers_are_resized_also_where_the_audit_cannot_be_reached(
 
         worker = await queues.register_worker(QUEUE, "job", job, concurrency=2)
         with monkeypatch.context() as patch:
-            patch.setattr(queues, "fleet", Fleet("redis://127.0.0.1:1/0", realm=REALM))
-            patch.setattr(queues.fleet.client(), "_patience", type(queues.fleet.client()._patience)(total=0.1))
+            away = Fleet("redis://127.0.0.1:1/0", realm=REALM)
+            patch.setattr(queues._crew, "_fleet", away)
+            patch.setattr(away.client(), "_patience", type(away.client()._patience)(total=0.1))
             await queues.scale_workers(5)
-            await queues.fleet.close()
+            await away.close()
         assert worker.resize(1) == 5
         assert "the audit does not tell that workers were resized" in caplog.text
 
