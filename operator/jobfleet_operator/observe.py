@@ -7,7 +7,7 @@ It joins the cache's records with the snapshots from Redis and with what is reme
 from collections.abc import Mapping
 from dataclasses import replace
 
-from jobfleet_operator import reconcile, report, resources, scaling, status, terms
+from jobfleet_operator import lineage, reconcile, report, resources, scaling, status, terms
 from jobfleet_operator.look import (
     Look,
     Trouble,
@@ -91,11 +91,13 @@ def pool_scene(
         _remember(memory, decision, seen, pool.spec, look)
     else:
         memory.history = scaling.History()
+    places = {address(queue) for queue in lineage.served(look.cache, pool, memory)}
+    unread = frozenset(place for place in places if place not in look.snapshots)
     return reconcile.PoolScene(
         pool=pool,
         deployment=look.cache.deployments.get(pool.key),
         pods=look.cache.pods_of(pool.key),
-        workers=workers_of(look, pool),
+        workers=workers_of(look, pool, memory),
         goal_before=before,
         decision=decision,
         load=None if seen is None else seen.load,
@@ -105,6 +107,8 @@ def pool_scene(
         memory=memory,
         seconds=look.seconds,
         now=look.now,
+        unread=unread,
+        dark=lineage.dark(look.cache.pods_of(pool.key), unread, memory, look.seconds),
     )
 
 
