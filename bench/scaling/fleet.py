@@ -61,8 +61,9 @@ class Jobfleet:
 
     def _retreat(self, pods: list[Pod], seen: QueueSnapshot) -> None:
         workers = drain.workers_by_name(POOL, [seen])
-        told = frozenset(pod.name for pod in pods if pod.draining)
-        fleet = drain.members([_view(pod) for pod in pods], workers, told)
+        told = {(QUEUE, pod.name) for pod in pods if pod.draining}
+        views = [_view(pod) for pod in pods]
+        fleet = [drain.member(view, workers, [QUEUE.queue], told=told) for view in views if view.live]
         retreat = drain.plan(fleet, replicas=self._world.replicas, goal=self.size, rolling=False)
         by_name = self._world.pods
         for member in retreat.drain:

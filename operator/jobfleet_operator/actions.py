@@ -108,8 +108,8 @@ class SetBudget:
 
     manifest: Manifest | None
     """None: without a PodDisruptionBudget."""
-    budget: tuple[int, int]
-    """What memory keeps of it: generation of the pool, percent."""
+    budget: tuple[int, ...]
+    """What memory keeps of it: generation of the pool, percent, and workers to keep where they are counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,11 @@ class RedisUrls:
             known.reading = asyncio.create_task(self._refresh(place, known), name=f"secret {place.secret}")
         return known.url, known.problem
 
+    def recognise(self, fits: Callable[[str], bool]) -> str | None:
+        """The URL that fits, of all that are known here: for a queue whose JobQueue is gone."""
+        known = [self._own_url, *(one.url for one in self._known.values())]
+        return next((url for url in known if url and fits(url)), None)
+
     def doubt(self, url: str) -> None:
         """Redis does not answer by this URL: the Secrets that hold it are read again soon."""
         soon = self._clock() + RETRY_SECONDS

@@ -1,11 +1,11 @@
 """Carries actions out. Every failure is told and left to the next round, which plans anew."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from jobfleet.inspection import InspectionError, Inspector
+from jobfleet.inspection import InspectionError, Inspector, QueueAddress
 from jobfleet_operator import actions, names, resources, world
 from jobfleet_operator.actions import Action
 from jobfleet_operator.adapters.kube import Conflict, Kube, KubeError, NotFound, Refused
@@ -34,6 +34,12 @@ class Errand:
     plan: Sequence[Action]
     memory: PoolMemory | QueueMemory
     redis: Inspector | None
+    elsewhere: Mapping[QueueAddress, Inspector] = field(default_factory=dict)
+    """Queues that live in another Redis than `redis`."""
+
+    def at(self, queue: QueueAddress) -> Inspector | None:
+        """The Redis that this queue lives in."""
+        return self.elsewhere.get(queue, self.redis)
 
 
 class Applier:
@@ -61,19 +67,19 @@ class Applier:
                 raise
 
     async def _do(self, action: Action, errand: Errand, seconds: Callable[[], float]) -> None:
-        memory, redis = errand.memory, errand.redis
+        memory = errand.memory
         match action:
             case actions.ApplyDeployment() | actions.SetReplicas() if isinstance(memory, PoolMemory):
                 await self._size(action, errand, memory)
             case actions.ApplySecret() if isinstance(memory, QueueMemory):
                 await self._apply_secret(action, errand.subject, memory)
                 memory.secret_url, memory.secret_at = action.redis_url, seconds()
-            case actions.PushSettings(address, settings, why) if redis is not None:
+            case actions.PushSettings(address, settings, why) if redis := errand.at(address):
                 await redis.apply_settings(address, settings, why)
                 log.info("settings of %s written to Redis", address)
-            case actions.Drain() | actions.Undrain() if redis is not None:
+            case actions.Drain() | actions.Undrain() if redis := errand.at(action.address):
                 await self._steer(action, redis, errand, seconds)
-            case actions.Reclaim() if redis is not None:
+            case actions.Reclaim() if redis := errand.at(action.address):
                 await self._reclaim(action, errand, redis)
             case actions.Release(key):
                 await self._release(key, errand)

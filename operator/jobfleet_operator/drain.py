@@ -10,7 +10,7 @@ The ReplicaSet deletes in this order: without a node before with one, Pending be
 ready before ready, lower deletion cost before higher; what comes after that is not counted on.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobfleet.inspection import DRAIN_MS, QueueAddress, QueueSnapshot, WorkerView
@@ -33,8 +33,12 @@ class Member:
 
     pod: PodView
     workers: tuple[Seen, ...] = ()
+    silent: tuple[QueueAddress, ...] = ()
+    """Queues that it was made for in which no worker of it is there (yet)."""
     told: bool = False
-    """Whether a worker that is not there yet will take no job when it comes up."""
+    """Whether a worker that comes up in these will take no job."""
+    dark: bool = False
+    """Whether it may hold jobs that cannot be seen, because a queue that it was made for could not be read."""
 
     @property
     def busy(self) -> int:
@@ -44,8 +48,8 @@ class Member:
     @property
     def draining(self) -> bool:
         """Whether it takes no more jobs, for longer than anybody takes who acts on this."""
-        if not self.workers:
-            return self.told
+        if self.silent and not self.told:
+            return False
         return all(worker.drain_ms > CERTAIN_MS for _, worker in self.workers)
 
     @property
@@ -60,7 +64,7 @@ class Member:
         Also a Pod without a worker must have been told: one that is about to come up does not notice that its Pod is
         ended, and would take a job along.
         """
-        return self.draining and self.busy == 0
+        return self.draining and self.busy == 0 and not self.dark
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +80,29 @@ class Retreat:
     unmark: tuple[PodView, ...] = ()
 
 
-def members(
-    pods: Iterable[PodView], workers: Mapping[str, Sequence[Seen]], told: frozenset[str] = frozenset()
-) -> list[Member]:
-    """The live Pods with their workers, by the name that both share; `told`: names that were told to drain."""
-    return [Member(pod, tuple(workers.get(pod.name, ())), pod.name in told) for pod in pods if pod.live]
+def member(
+    pod: PodView,
+    workers: Mapping[str, Sequence[Seen]],
+    queues: Sequence[str],
+    *,
+    told: Collection[tuple[QueueAddress, str]] = (),
+    unread: Collection[QueueAddress] = (),
+    dark: Collection[str] = (),
+) -> Member:
+    """A Pod with its workers, by the name that both share.
+
+    Args:
+        pod: the Pod.
+        workers: the pool's workers by name.
+        queues: those of its pool, for a Pod that does not tell which ones it was made for.
+        told: workers and names that were told to drain, with the queue.
+        unread: queues that could not be read.
+        dark: names of Pods of which cannot be seen what they hold.
+    """
+    seen = tuple(workers.get(pod.name, ()))
+    places = {QueueAddress(pod.identity.key.namespace, name) for name in pod.queues or queues}
+    silent = tuple(sorted(places - {address for address, _ in seen} - set(unread)))
+    return Member(pod, seen, silent, told=all((address, pod.name) in told for address in silent), dark=pod.name in dark)
 
 
 def workers_by_name(pool: str, snapshots: Iterable[QueueSnapshot]) -> dict[str, list[Seen]]:
@@ -93,18 +115,16 @@ def workers_by_name(pool: str, snapshots: Iterable[QueueSnapshot]) -> dict[str, 
     return found
 
 
-def by_queue(
-    fleet: Iterable[Member], queues: Sequence[QueueAddress] = ()
-) -> list[tuple[QueueAddress, tuple[str, ...]]]:
+def by_queue(fleet: Iterable[Member]) -> list[tuple[QueueAddress, tuple[str, ...]]]:
     """The ids of their workers by queue: a worker of two queues must be told in both.
 
-    A Pod whose worker is not there yet is told by its name, in all of the pool's `queues`.
+    Where a worker is not there yet it is told by the name of its Pod.
     """
     found: dict[QueueAddress, list[str]] = {}
     for member in fleet:
         for address, worker in member.workers:
             found.setdefault(address, []).append(worker.id)
-        for address in queues if not member.workers else ():
+        for address in member.silent:
             found.setdefault(address, []).append(member.pod.name)
     return [(address, tuple(ids)) for address, ids in found.items()]
 
@@ -117,7 +137,7 @@ def plan(fleet: Sequence[Member], *, replicas: int, goal: int, rolling: bool, un
         replicas: what the Deployment asks for now.
         goal: what the pool should have.
         rolling: whether a roll-out is under way. Then it is not certain which Pods go, so none goes
-            while any is busy.
+            unless all may.
         unseen: whether there are workers in Pods that are not in `fleet`. Then none goes: it might be one of them.
     """
     victims = sorted(fleet, key=preference)[: max(0, len(fleet) - goal)]
@@ -144,7 +164,7 @@ def _replicas(fleet: Sequence[Member], marked: set[str], *, replicas: int, goal:
     if goal >= replicas:
         return goal
     if rolling:
-        return replicas if any(member.busy for member in fleet) else goal
+        return goal if all(member.removable for member in fleet) else replicas
     sure = 0
     for member in sorted(fleet, key=lambda one: _deletion_order(one, marked)):
         if member.pod.name not in marked or member.pod.deletion_cost != names.VICTIM_COST:
@@ -153,9 +173,9 @@ def _replicas(fleet: Sequence[Member], marked: set[str], *, replicas: int, goal:
     return min(replicas, max(goal, len(fleet) - sure))
 
 
-def preference(member: Member) -> tuple[bool, bool, int, str]:
-    """Whom to send away first: who never began, who drains already, who holds least; then by name."""
-    return bool(member.workers), not member.draining, member.busy, member.pod.name
+def preference(member: Member) -> tuple[bool, bool, bool, int, str]:
+    """Whom to send away first: who never began, who drains already, who holds least, as far as it can be seen."""
+    return member.dark, bool(member.workers), not member.draining, member.busy, member.pod.name
 
 
 def _deletion_order(member: Member, marked: set[str]) -> tuple[bool, bool, bool, int, bool]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from jobfleet.inspection import QueueAddress, QueueSnapshot
-from jobfleet_operator import drain, floors, limits, scaling, terms
+from jobfleet_operator import drain, floors, limits, lineage, scaling, terms
 from jobfleet_operator.cache import Cache
 from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory
 from jobfleet_operator.models import LastDecision, WorkerPoolSpec
@@ -102,20 +102,27 @@ def observation(
     if pool.spec is None or (trouble is not None and trouble[0] not in HELD):
         return None
     queues = queues_of(pool)
-    snapshots = {queue.name: look.snapshots.get(address(queue)) for queue in queues}
-    paused = frozenset(queue.name for queue in queues if _paused(look, queue))
+    # Jobs that its workers still hold of queues which it does not name any more need them, and no others.
+    former = [queue for queue in lineage.served(look.cache, pool, memory) if queue not in queues and _read(look, queue)]
+    snapshots = {queue.name: look.snapshots.get(address(queue)) for queue in [*queues, *former]}
+    resting = frozenset(queue.name for queue in [*queues, *former] if queue in former or _paused(look, queue))
     flows = _flows(pool.spec, queues, queue_memories)
     before = size_before(look, pool, memory)
     floor, called = floors.highest(pool.spec.scaling.floors, look.now)
     leaving = frozenset(pod.name for pod in look.cache.pods_of(pool.key) if pod.deleting)
-    served = working(workers_of(look, pool))
+    served = working(workers_of(look, pool, memory))
     ahead = (start_seconds(pool, memory) + REACTION_SECONDS) * 1000
-    load = terms.load(pool.key.name, snapshots, paused, flows, leaving, ahead)
+    load = terms.load(pool.key.name, snapshots, resting, flows, leaving, ahead)
     found = [
         limits.broken(look.cache.pods_of(pool.key), served, before, proven=memory.proven),
         look.shares.get(pool.key),
         limits.by_queues(
-            [_passage(look, queue, pool, queue_memories.get(queue), ahead) for queue in queues],
+            [
+                _held(look, queue, pool)
+                if queue.name in resting
+                else _passage(look, queue, pool, queue_memories.get(queue), ahead)
+                for queue in [*queues, *former]
+            ],
             pool.spec.concurrency,
             least=max(pool.spec.min_replicas, floor),
         ),
@@ -148,7 +155,10 @@ def ahead_ms(cache: Cache, queue: Key, memories: Mapping[Key, PoolMemory]) -> in
 def note_pods(look: Look, pool: PoolResource, memory: PoolMemory) -> None:
     """Note what the pool's Pods show: that they can run, and how long they take to start."""
     pods = look.cache.pods_of(pool.key)
-    served = working(workers_of(look, pool))
+    workers = workers_of(look, pool, memory)
+    served = working(workers)
+    silent = {name for name in memory.queues if not _read(look, Key(pool.key.namespace, name))}
+    memory.queues = frozenset(place.queue for seen in workers.values() for place, _ in seen) | silent
     memory.starts.note(look.seconds, (pod.name for pod in pods), served)
     memory.proven = memory.proven or any(limits.serves(pod, served) for pod in pods)
 
@@ -182,9 +192,9 @@ def queues_of(pool: PoolResource) -> list[Key]:
     return [] if pool.spec is None else [Key(pool.key.namespace, name) for name in pool.spec.queues]
 
 
-def workers_of(look: Look, pool: PoolResource) -> dict[str, list[drain.Seen]]:
-    """The pool's workers by the name of their Pod."""
-    seen = [look.snapshots.get(address(queue)) for queue in queues_of(pool)]
+def workers_of(look: Look, pool: PoolResource, memory: PoolMemory) -> dict[str, list[drain.Seen]]:
+    """The pool's workers by the name of their Pod, in all queues that they may serve."""
+    seen = [look.snapshots.get(address(queue)) for queue in lineage.served(look.cache, pool, memory)]
     return drain.workers_by_name(pool.key.name, [one for one in seen if one])
 
 
@@ -207,12 +217,24 @@ def _passage(
     snapshot = look.snapshots.get(address(queue))
     if snapshot is None:
         return None
-    busy = sum(worker.busy for worker in snapshot.workers if worker.pool == pool.key.name)
-    if _paused(look, queue):
-        return limits.Passage(queue.name, busy, "")
+    busy = _busy(snapshot, pool)
     rated = snapshot.settings is not None and snapshot.settings.rate_count > 0
     service_ms = memory.flow().service_ms if rated and memory is not None else None
     return limits.passage(snapshot, busy, service_ms, ahead_ms)
+
+
+def _held(look: Look, queue: Key, pool: PoolResource) -> limits.Passage | None:
+    """The same of a queue of which the pool gets no more jobs than it holds."""
+    snapshot = look.snapshots.get(address(queue))
+    return None if snapshot is None else limits.Passage(queue.name, _busy(snapshot, pool), "")
+
+
+def _busy(snapshot: QueueSnapshot, pool: PoolResource) -> int:
+    return sum(worker.busy for worker in snapshot.workers if worker.pool == pool.key.name)
+
+
+def _read(look: Look, queue: Key) -> bool:
+    return address(queue) in look.snapshots
 
 
 def _paused(look: Look, queue: Key) -> bool:

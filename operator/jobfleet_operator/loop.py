@@ -9,14 +9,14 @@ looks at.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSnapshot
-from jobfleet_operator import claims, observe, reconcile, sweep
+from jobfleet_operator import claims, lineage, observe, reconcile, resources, sweep
 from jobfleet_operator.actions import ApplySecret
 from jobfleet_operator.adapters.redis import Redises
 from jobfleet_operator.addresses import RedisUrls
@@ -232,23 +232,33 @@ class Loop:
             # One resource that cannot be understood must not hold up the others.
             log.exception("%s could not be looked at", key)
 
-    def _scope(self, subjects: set[Subject]) -> tuple[list[Key], list[Key]]:
-        """The queues to look at and the pools to decide about."""
+    def _scope(self, subjects: set[Subject]) -> tuple[dict[Key, set[str]], list[Key]]:
+        """The queues to look at, with the connections of Pods made for them, and the pools to decide about."""
         cache = self._cache
         pools = [s.key for s in subjects if s.kind == WORKER_POOL and s.key in cache.pools]
-        queues = {s.key for s in subjects if s.kind == JOB_QUEUE}
+        queues: dict[Key, set[str]] = {s.key: set() for s in subjects if s.kind == JOB_QUEUE}
         for key in pools:
-            spec = cache.pools[key].spec
-            queues |= {Key(key.namespace, name) for name in (spec.queues if spec else ())}
-        return [queue for queue in queues if queue in cache.queues], pools
+            pool = cache.pools[key]
+            for queue, connections in lineage.served(cache, pool, self._memory.of_pool(pool)).items():
+                queues.setdefault(queue, set()).update(connections)
+        return queues, pools
 
-    async def _look(self, queues: Iterable[Key]) -> observe.Look:
+    def _resolve(self, queue: Key, connections: set[str]) -> tuple[str | None, str]:
+        """The Redis URL, or None and why; of a queue whose JobQueue is gone, as its Pods' connections tell."""
+        resource = self._cache.queues.get(queue)
+        if resource is not None:
+            return self._urls.resolve(resource)
+        if not connections:
+            return None, ""
+        return self._urls.recognise(lambda url: resources.connection(url, queue.namespace) in connections), ""
+
+    async def _look(self, queues: Mapping[Key, set[str]]) -> observe.Look:
         """Read these queues, one round trip for each Redis."""
         urls: dict[Key, str | None] = {}
         problems: dict[Key, str] = {}
         by_url: dict[str, dict[QueueAddress, int]] = {}
-        for queue in queues:
-            url, problem = self._urls.resolve(self._cache.queues[queue])
+        for queue, connections in queues.items():
+            url, problem = self._resolve(queue, connections)
             urls[queue] = url
             if url is None:
                 problems[queue] = problem
@@ -288,8 +298,12 @@ class Loop:
         plan = reconcile.plan_pool(scene)
         trouble = scene.trouble or reconcile.own_trouble(scene)
         memory.said = trouble[0] if trouble else ""
-        queue = Key(key.namespace, pool.spec.queues[0]) if pool.spec and pool.spec.queues else None
-        self._errands.send(subject, Errand(pool.identity, WORKER_POOL, plan, memory, self._redis(look, queue)))
+        queues = list(lineage.served(self._cache, pool, memory))
+        home = look.urls.get(queues[0]) if queues else None
+        others = {queue: self._redis(look, queue) for queue in queues if look.urls.get(queue) != home}
+        elsewhere = {observe.address(queue): redis for queue, redis in others.items() if redis is not None}
+        redis = self._redis(look, queues[0]) if queues else None
+        self._errands.send(subject, Errand(pool.identity, WORKER_POOL, plan, memory, redis, elsewhere))
 
     def _note_pods(self, look: observe.Look, key: Key) -> None:
         """Note what a pool's Pods show, before it and those that share a quota with it are decided about."""
@@ -314,8 +328,8 @@ class Loop:
         plan = reconcile.plan_queue(observe.queue_scene(look, queue, memory, self._memory.pools))
         self._errands.send(subject, Errand(queue.identity, JOB_QUEUE, plan, memory, self._redis(look, key)))
 
-    def _redis(self, look: observe.Look, queue: Key | None) -> Inspector | None:
-        url = look.urls.get(queue) if queue is not None else None
+    def _redis(self, look: observe.Look, queue: Key) -> Inspector | None:
+        url = look.urls.get(queue)
         if url is None:
             return None
         try:

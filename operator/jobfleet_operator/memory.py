@@ -121,6 +121,10 @@ class PoolMemory:
     """Generation of the Deployment after the operator's last write to it."""
     strangers: set[str] = field(default_factory=set)
     """Pods that workers name and the watch does not show, looked up and left alone."""
+    queues: frozenset[str] = frozenset()
+    """Queues that had workers of it at the last look."""
+    dark: dict[str, float] = field(default_factory=dict)
+    """Pods of which cannot be seen what they hold, and since when that is so."""
     told: dict[tuple[QueueAddress, str], float] = field(default_factory=dict)
     """When workers, and names of workers to come, were last told to drain."""
     mourned: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
@@ -129,8 +133,8 @@ class PoolMemory:
     """Generation and connection, and the fingerprint of the Deployment that they make: it is not made each second."""
     short_since: float | None = None
     """Since when fewer Pods are ready than the Deployment asks for; None: none is missing."""
-    budget: tuple[int, int] | None = None
-    """Generation of the pool and percent that its PodDisruptionBudget was applied for."""
+    budget: tuple[int, ...] | None = None
+    """What its PodDisruptionBudget was applied for: generation of the pool, percent, workers to keep in a roll-out."""
     budget_at: float = 0.0
     refusal: str = ""
     """What the API server refused that scaling needs, and why; "" when it did not."""

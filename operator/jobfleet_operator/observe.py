@@ -7,7 +7,7 @@ It joins the cache's records with the snapshots from Redis and with what is reme
 from collections.abc import Mapping
 from dataclasses import replace
 
-from jobfleet_operator import names, reconcile, report, resources, scaling, status, terms
+from jobfleet_operator import lineage, names, reconcile, report, resources, scaling, status, terms
 from jobfleet_operator.look import (
     Look,
     Trouble,
@@ -95,11 +95,13 @@ def pool_scene(
         memory.history = scaling.History()
     if trouble is None and queues and queues[0] in queue_memories:
         trouble = _refusal(look, queues[0], queue_memories[queues[0]])
+    places = {address(queue) for queue in lineage.served(look.cache, pool, memory)}
+    unread = frozenset(place for place in places if place not in look.snapshots)
     return reconcile.PoolScene(
         pool=pool,
         deployment=look.cache.deployments.get(pool.key),
         pods=look.cache.pods_of(pool.key),
-        workers=workers_of(look, pool),
+        workers=workers_of(look, pool, memory),
         goal_before=before,
         decision=decision,
         load=None if seen is None else seen.load,
@@ -109,6 +111,8 @@ def pool_scene(
         memory=memory,
         seconds=look.seconds,
         now=look.now,
+        unread=unread,
+        dark=lineage.dark(look.cache.pods_of(pool.key), unread, memory, look.seconds),
     )
 
 

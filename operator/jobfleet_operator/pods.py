@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from jobfleet.inspection import QUEUES_VARIABLE
 from jobfleet_operator import names
 from jobfleet_operator.world import Identity, Manifest, controller_of, read_identity
 
@@ -27,6 +28,10 @@ class PodView:
     """Why it cannot start or stay up, as (reason, sentence)."""
     worker_ended_ms: int | None = None
     """Workers that started before this, by the clock of its node, have ended with their container, Unix ms."""
+    queues: tuple[str, ...] = ()
+    """Names of the queues that it was made for, which its worker serves until it ends."""
+    connection: str = ""
+    """Fingerprint of the connection that it was made for."""
 
     @property
     def name(self) -> str:
@@ -54,7 +59,8 @@ def read_pod(body: Manifest) -> PodView:
     meta, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
     labels = meta.get("labels") or {}
     conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
-    cost = (meta.get("annotations") or {}).get(names.DELETION_COST_ANNOTATION)
+    annotations = meta.get("annotations") or {}
+    cost = annotations.get(names.DELETION_COST_ANNOTATION)
     return PodView(
         identity=read_identity(body),
         pool=labels.get(names.POOL_LABEL, ""),
@@ -67,7 +73,20 @@ def read_pod(body: Manifest) -> PodView:
         deletion_cost=int(cost) if cost and cost.lstrip("-").isdigit() else None,
         trouble=_trouble(status, conditions),
         worker_ended_ms=_worker_ended_ms(spec, status),
+        queues=_queues(spec),
+        connection=annotations.get(names.CONNECTION_ANNOTATION, ""),
     )
+
+
+def _worker_container(spec: Manifest) -> Manifest:
+    """The container that runs the worker, {} without one."""
+    containers: list[Manifest] = spec.get("containers") or [{}]
+    return next((one for one in containers if one.get("name") == names.WORKER_CONTAINER), containers[0])
+
+
+def _queues(spec: Manifest) -> tuple[str, ...]:
+    given = (one.get("value") for one in _worker_container(spec).get("env") or [] if one["name"] == QUEUES_VARIABLE)
+    return tuple(filter(None, (next(given, None) or "").split(",")))
 
 
 _HARMLESS_WAITS = frozenset({"", "ContainerCreating", "PodInitializing"})
@@ -106,8 +125,7 @@ def _worker_ended_ms(spec: Manifest, status: Manifest) -> int | None:
     Kubernetes' times are cut to whole seconds. A worker starts no sooner than the run of its container, so that the
     start of the present run tells as well; after a back-off none begins in the second in which the last one ended.
     """
-    called = [one.get("name") for one in spec.get("containers") or []]
-    name = names.WORKER_CONTAINER if names.WORKER_CONTAINER in called else next(iter(called), None)
+    name = _worker_container(spec).get("name")
     container: Manifest = next((one for one in status.get("containerStatuses") or [] if one["name"] == name), {})
     state = container.get("state") or {}
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}

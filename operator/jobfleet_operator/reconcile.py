@@ -101,6 +101,10 @@ class PoolScene:
     memory: PoolMemory
     seconds: float
     now: datetime
+    unread: frozenset[QueueAddress] = frozenset()
+    """Queues of its Pods that could not be read."""
+    dark: frozenset[str] = frozenset()
+    """Pods of which cannot be seen what they hold."""
 
 
 def plan_pool(scene: PoolScene) -> list[Action]:
@@ -115,7 +119,10 @@ def plan_pool(scene: PoolScene) -> list[Action]:
             scene.memory.refusal = ""  # what was refused is not wanted any more
         plan += fleet
         if scene.deployment is not None:
-            plan += disruption.plan(scene.pool, spec, scene.deployment, scene.pods, scene.memory, scene.seconds)
+            wanted = goal if spec.mode == "Auto" else scene.deployment.replicas
+            plan += disruption.plan(
+                scene.pool, spec, scene.deployment, scene.pods, scene.memory, wanted=wanted, seconds=scene.seconds
+            )
     plan += _notes(scene, goal)
     trouble = scene.trouble or own_trouble(scene)
     facts = report.PoolFacts(
@@ -127,13 +134,18 @@ def plan_pool(scene: PoolScene) -> list[Action]:
         behind_circuit=scene.load is not None and scene.load.behind_circuit > 0,
         deployment=scene.deployment,
         pods=scene.pods,
+        dark=scene.dark,
         trouble=trouble,
         decision=scene.memory.decision,
         deployment_generation=scene.memory.generation,
         disruption_percent=scene.memory.budget[1] if scene.memory.budget else None,
         start_seconds=max(map(ceil, scene.memory.starts.lately), default=scene.pool.status.get("startSeconds")),
     )
-    coming = any(isinstance(action, actions.ApplyDeployment | actions.SetBudget) for action in plan)
+    coming = any(
+        isinstance(action, actions.ApplyDeployment)
+        or (isinstance(action, actions.SetBudget) and not disruption.recount(action, scene.memory))
+        for action in plan
+    )
     if trouble is None and (coming or scene.deployment is None):
         return plan  # what is to be said will be known in a moment
     said = report.pool_status(facts, scene.now)
@@ -154,8 +166,12 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
         return [actions.ApplyDeployment(manifest, scaling=_scaling(scene, spec, 0, first))]
     plan: list[Action] = []
     replicas = seen.replicas
-    queues = [QueueAddress(scene.pool.key.namespace, queue) for queue in spec.queues]
-    members = drain.members(scene.pods, scene.workers, _told(scene, queues))
+    told = _told(scene)
+    members = [
+        drain.member(pod, scene.workers, spec.queues, told=told, unread=scene.unread, dark=scene.dark)
+        for pod in scene.pods
+        if pod.live
+    ]
     fleet = [member for member in members if not member.pod.released]
     older = [member for member in members if member.pod.released]
     plan += [actions.Adopt(member.pod.identity) for member in older if not member.pod.owner]
@@ -183,8 +199,8 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
             cramped=disruption.cramped(seen, scene.pods),
         )
         tell = [*retreat.drain, *succession.drain, *_ending(scene)]
-        plan += [actions.Drain(*told) for told in drain.by_queue(tell, queues)]
-        plan += [actions.Undrain(*told) for told in drain.by_queue(retreat.undrain + succession.undrain)]
+        plan += [actions.Drain(*whom) for whom in drain.by_queue(tell)]
+        plan += [actions.Undrain(*whom) for whom in drain.by_queue(retreat.undrain + succession.undrain)]
         plan += [actions.RemovePod(pod.identity) for pod in succession.remove]
         plan += [actions.SetDeletionCost(pod.identity.key, names.VICTIM_COST) for pod in retreat.mark]
         plan += [actions.SetDeletionCost(pod.identity.key, None) for pod in retreat.unmark]
@@ -249,13 +265,10 @@ def _unseen(scene: PoolScene) -> set[str]:
     }
 
 
-def _told(scene: PoolScene, queues: Sequence[QueueAddress]) -> frozenset[str]:
-    """Pods whose worker, when it comes up, is given no job by any of the queues for some time to come."""
+def _told(scene: PoolScene) -> set[tuple[QueueAddress, str]]:
+    """Names whose worker, when it comes up, is given no job by that queue for some time to come."""
     until = scene.seconds - (DRAIN_MS - drain.CERTAIN_MS) / 1000
-    told = scene.memory.told
-    return frozenset(
-        pod.name for pod in scene.pods if all(told.get((queue, pod.name), 0.0) > until for queue in queues)
-    )
+    return {key for key, at in scene.memory.told.items() if at > until}
 
 
 def _ending(scene: PoolScene) -> list[drain.Member]:

@@ -159,6 +159,8 @@ class PoolFacts:
     deployment_generation: int | None = None
     disruption_percent: int | None = None
     start_seconds: int | None = None
+    dark: frozenset[str] = frozenset()
+    """Pods of which cannot be seen what they hold."""
     behind_circuit: bool = False
     """Whether an open circuit holds jobs back."""
 
@@ -217,7 +219,9 @@ def _rollout_finding(facts: PoolFacts) -> Finding:
     if not released and updated == existing:
         return Finding(status.ROLLED_OUT, "True", "UpToDate", "every worker is on the newest template")
     said = f"{updated} of {existing + len(released)} workers are on the new template"
-    busy = sum(1 for pod in released if pod.name in facts.busy)
+    busy = sum(1 for pod in released if pod.name in facts.busy | facts.dark)
+    if hidden := sum(1 for pod in released if pod.name in facts.dark):
+        said += f" (of {hidden} cannot be seen what they hold: a queue that they were made for cannot be read)"
     if released and busy == len(released):
         return Finding(
             status.ROLLED_OUT, "False", "WaitingForBusyWorkers", f"{said}, waiting for {busy} that finish their jobs"

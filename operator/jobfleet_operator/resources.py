@@ -127,15 +127,19 @@ def deployment(
     return manifest
 
 
-def disruption_budget(pool: PoolResource, percent: int) -> Manifest:
-    """The PodDisruptionBudget of a pool: Kubernetes rounds up, so that one of few workers may always go."""
+def disruption_budget(pool: PoolResource, percent: int, least: int | None = None) -> Manifest:
+    """The PodDisruptionBudget of a pool: Kubernetes rounds up, so that one of few workers may always go.
+
+    With `least` it is so many workers that stay, whatever share that is.
+    """
+    share: Manifest = {"maxUnavailable": f"{percent}%"} if least is None else {"minAvailable": least}
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": _owned(pool),
         "spec": {
             "selector": {"matchLabels": selector_labels(pool.key.name)},
-            "maxUnavailable": f"{percent}%",
+            **share,
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }

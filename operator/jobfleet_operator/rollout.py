@@ -78,7 +78,7 @@ def plan(old: Sequence[Member], new: Sequence[Member], *, goal: int, cramped: bo
         cramped: whether new Pods find no room. Then one older worker goes to make some.
     """
     up = sum(1 for member in new if member.workers and member.pod.ready and not member.draining)
-    down = sum(1 for member in old if not member.workers and not member.pod.ready)
+    down = sum(1 for member in old if not member.workers and not member.pod.ready and not member.dark)
     surplus = max(len(old) - max(0, goal - up), down, 1 if cramped else 0)
     leaving = sorted(old, key=_preference)[:surplus]
     return Succession(
@@ -90,7 +90,7 @@ def plan(old: Sequence[Member], new: Sequence[Member], *, goal: int, cramped: bo
     )
 
 
-def _preference(member: Member) -> tuple[bool, bool, bool, bool, int, str]:
+def _preference(member: Member) -> tuple[bool, bool, bool, bool, bool, int, str]:
     """Whom to replace first: who is idle, so that its place is free at once; of the busy ones who drains already."""
-    idle = bool(member.workers), member.pod.ready, member.busy > 0
+    idle = member.dark, bool(member.workers), member.pod.ready, member.busy > 0
     return *idle, not member.draining, member.busy, member.pod.name

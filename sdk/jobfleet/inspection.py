@@ -30,6 +30,7 @@ from jobfleet.settings import QueueSettings
 __all__ = [
     "DRAIN_MS",
     "HEALTH_PORT",
+    "QUEUES_VARIABLE",
     "WORKER_NAME_VARIABLE",
     "Circuit",
     "InspectionError",
@@ -44,6 +45,8 @@ __all__ = [
 ]
 
 WORKER_NAME_VARIABLE = environment.WORKER
+QUEUES_VARIABLE = environment.QUEUES
+"""Names with commas between them, as `worker_environment` writes it."""
 HEALTH_PORT = 8081
 
 _PATIENCE = Patience(total=2.0)

@@ -17,6 +17,13 @@ def old_and_new(shop: Shop, before: set[str]) -> tuple[set[str], set[str]]:
     return there & before, there - before
 
 
+def budget(shop: Shop) -> tuple[dict[str, Any], int]:
+    """What the PodDisruptionBudget asks for, and how many Pods its controller makes of that."""
+    found = shop.get("poddisruptionbudget", "photos")
+    asked = {key: found["spec"][key] for key in ("minAvailable", "maxUnavailable") if key in found["spec"]}
+    return asked, found.get("status", {}).get("desiredHealthy", -1)
+
+
 def versioned(version: str, **spec: Any) -> dict[str, Any]:
     pool = pool_manifest(drainSeconds=1, concurrency=1, scaling=QUICK | {"backlogPerWorker": 1}, **spec)
     pool["spec"]["template"]["metadata"] = {"annotations": {"example.com/version": version}}
@@ -57,10 +64,34 @@ async def test_old_workers_finish_their_jobs_however_long_while_new_ones_take_ov
     assert (snapshot.completed_total, snapshot.failed_total, snapshot.reclaimed_total) == (5, 0, 0)
     await until("the old ones have gone", lambda: old_and_new(shop, before)[0] == set())
     assert len(old_and_new(shop, before)[1]) == 3
+    await until("the budget is a share again", lambda: budget(shop) == ({"maxUnavailable": "25%"}, 2))
     assert node.interrupted == []
     assert shop.events("RollingOut") == [
         "3 workers of the template before finish their jobs and go as new ones come up"
     ]
+
+
+async def test_workers_of_a_queue_that_the_pool_drops_finish_its_jobs_also_when_its_jobqueue_is_gone(
+    shop: Shop, operators: Operators, node: Node, redis_url: str, inspector: Inspector
+) -> None:
+    operators()
+    size = {"minReplicas": 2, "maxReplicas": 2, "rollout": {"maxSurge": "100%"}}
+    shop.apply(queue_manifest(), queue_manifest("films"), versioned("1", **size))
+    await until("two workers are there", lambda: len(node.workers) == 2)
+    await enqueue(shop, redis_url, 1, seconds=8.0)
+    async for snapshot in snapshots(inspector, shop, 30.0):
+        if snapshot.active == 1:
+            break
+    before = set(node.workers)
+    shop.apply(versioned("2", **size, queues=["films"]))
+    shop.kubectl("delete", "jobqueue", "photos")
+    await until("the idle old one goes", lambda: tuple(map(len, old_and_new(shop, before))) == (1, 2))
+    async for snapshot in snapshots(inspector, shop, 30.0):
+        if snapshot.completed_total + snapshot.failed_total:
+            break
+    assert (snapshot.completed_total, snapshot.failed_total, snapshot.reclaimed_total) == (1, 0, 0)
+    await until("the old ones have gone", lambda: old_and_new(shop, before)[0] == set())
+    assert node.interrupted == []
 
 
 async def test_there_are_never_more_workers_than_the_surge_allows_whoever_operates(
@@ -143,6 +174,7 @@ async def test_a_template_whose_pods_never_start_takes_no_worker_away(
     node.broken = True
     shop.apply(versioned("2", minReplicas=2, maxReplicas=2))
     await until("a new Pod is there", lambda: len(old_and_new(shop, before)[1]) == 1)
+    await until("two of three must stay", lambda: budget(shop) == ({"minAvailable": 2}, 2))
     await enqueue(shop, redis_url, 4, seconds=0.5)
     async for snapshot in snapshots(inspector, shop, 30.0):
         if snapshot.completed_total == 4:

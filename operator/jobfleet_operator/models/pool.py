@@ -112,8 +112,11 @@ class WorkerPoolSpec(Part):
         default=30,
         ge=0,
         le=3600,
-        description="How long a worker that is told to stop may finish its running jobs, in seconds; "
-        "what is left then goes back to the queue unfailed. The Pod's grace period is made to fit.",
+        description="How long a worker that is told to stop (its node is drained, its Pod deleted) may finish its "
+        "running jobs, in seconds; what is left then goes back to the queue unfailed. Set it to the longest "
+        "`timeout` of the jobs in spec.queues. The Pod's grace period is 15 seconds longer, or what the template says "
+        "if that is more. "
+        "Scaling and roll-outs wait for jobs however long they take.",
         json_schema_extra=remark(
             remedy="a time in seconds; jobs that run longer go back to the queue, and another worker runs them"
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from jobfleet.inspection import DRAIN_MS, QueueAddress, QueueSettings, QueueSnapshot, WorkerView
@@ -43,6 +44,11 @@ def pod(name: str, **more: Any) -> PodView:
     return read_pod(pod_body(name, **more))
 
 
+def older(name: str, *queues: str, **more: Any) -> PodView:
+    """A Pod that a roll-out took away from its ReplicaSet, made for these queues."""
+    return replace(pod(name, **more), owner="WorkerPool", revision="r0", queues=queues)
+
+
 def worker(
     name: str, *, busy: int = 0, draining: bool = False, lease_ms: int = 9000, started_ms: int = 0
 ) -> WorkerView:
@@ -54,7 +60,7 @@ def member(
 ) -> Member:
     """A Pod with its worker; without one (`working`) it was told to take no job when it comes up, or not (`told`)."""
     seen = ((PHOTOS, worker(name, busy=busy, draining=draining)),) if working else ()
-    return Member(pod(name, **more), seen, told and not working)
+    return Member(pod(name, **more), seen, () if working else (PHOTOS,), told=told and not working)
 
 
 def snapshot(*workers: WorkerView, **numbers: Any) -> QueueSnapshot:

@@ -8,9 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobfleet.inspection import QueueAddress
 from jobfleet_operator import drain, names
 from jobfleet_operator.drain import Member, plan
-from unit.operator.people import PHOTOS, member
+from unit.operator.people import PHOTOS, member, pod, worker
 
 COST = names.VICTIM_COST
 
@@ -59,7 +60,7 @@ def test_a_pod_whose_worker_is_about_to_come_up_is_told_by_its_name_before_it_go
     coming = member("b", working=False, told=False, ready=False, cost=COST)
     retreat = plan([member("a"), coming], replicas=2, goal=1, rolling=False)
     assert (retreat.replicas, told(retreat.drain)) == (2, {"b"})
-    assert drain.by_queue(retreat.drain, [PHOTOS]) == [(PHOTOS, ("b",))]
+    assert drain.by_queue(retreat.drain) == [(PHOTOS, ("b",))]
 
 
 def test_a_busy_pod_that_is_not_ready_holds_the_step_because_it_would_be_deleted_first() -> None:
@@ -81,13 +82,36 @@ def test_during_a_roll_out_nothing_shrinks_while_anybody_works() -> None:
     fleet = [member("a", busy=1), member("b", draining=True, cost=COST)]
     assert plan(fleet, replicas=2, goal=1, rolling=True).replicas == 2
     idle = [member("a"), member("b", draining=True, cost=COST)]
-    assert plan(idle, replicas=2, goal=1, rolling=True).replicas == 1
+    assert plan(idle, replicas=2, goal=1, rolling=True).replicas == 2, "the other one may take a job at any moment"
+    assert plan(idle, replicas=2, goal=0, rolling=True).replicas == 2, "it is told first"
+    told_all = [member("a", draining=True), member("b", draining=True, cost=COST)]
+    assert plan(told_all, replicas=2, goal=0, rolling=True).replicas == 0
+    assert plan([], replicas=2, goal=0, rolling=True).replicas == 0
 
 
 def test_a_worker_of_two_queues_is_busy_with_the_jobs_of_both() -> None:
     (address, seen), *_ = member("a", busy=1).workers
     both = Member(member("a").pod, ((address, seen), (address, seen)))
     assert both.busy == 2
+
+
+def test_a_worker_that_is_there_in_one_of_its_queues_is_told_by_its_name_in_the_other() -> None:
+    films = QueueAddress("shop", "films")
+    both = replace(member("a").pod, queues=("films", "photos"))
+    seen = {"a": [(PHOTOS, worker("a", draining=True))]}
+    coming = drain.member(both, seen, ["photos"])
+    assert (coming.silent, coming.draining, coming.to_be_told) == ((films,), False, True)
+    assert drain.by_queue([coming]) == [(PHOTOS, ("a.1",)), (films, ("a",))]
+    assert drain.member(both, seen, ["photos"], told={(films, "a")}).removable
+
+
+def test_a_pod_of_a_queue_that_cannot_be_read_is_not_told_there_and_does_not_go() -> None:
+    films = QueueAddress("shop", "films")
+    unseen = drain.member(replace(pod("a", cost=COST), queues=("films",)), {}, [], unread={films}, dark={"a"})
+    assert (unseen.silent, unseen.to_be_told, unseen.removable) == ((), False, False)
+    retreat = plan([unseen, member("b")], replicas=2, goal=1, rolling=False)
+    assert (retreat.replicas, told(retreat.drain)) == (2, {"b"}), "one that can be seen goes first"
+    assert drain.member(unseen.pod, {}, [], unread={films}).removable, "its time is over"
 
 
 def lasting(name: str, drain_ms: int, **more: Any) -> Member:
@@ -138,7 +162,7 @@ def test_whatever_the_fleet_looks_like_the_replicaset_can_only_pick_pods_with_no
     already = max(0, len(fleet) - replicas)
     for picked in order[already:lost]:
         assert picked.busy == 0
-        assert rolling or picked.removable
+        assert picked.removable
 
 
 def test_workers_are_found_by_their_pool() -> None:

@@ -14,7 +14,7 @@ from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory
 from jobfleet_operator.models import JobQueueSpec
 from jobfleet_operator.reconcile import PoolScene, QueueScene, plan_pool, plan_queue
 from jobfleet_operator.world import DeploymentView
-from unit.operator.people import CONNECTION, PHOTOS, deployment, pod, pool, queue, snapshot, worker
+from unit.operator.people import CONNECTION, PHOTOS, deployment, older, pod, pool, queue, snapshot, worker
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -33,7 +33,9 @@ def scene(*, size: int = 0, before: int | None = None, **more: Any) -> PoolScene
 
 
 def kinds(plan: list[actions.Action]) -> list[str]:
-    return [type(action).__name__ for action in plan if not isinstance(action, actions.PatchStatus)]
+    """What is planned, beside what tells of it and how many may be evicted."""
+    beside = actions.PatchStatus | actions.SetBudget
+    return [type(action).__name__ for action in plan if not isinstance(action, beside)]
 
 
 def test_nothing_is_done_for_a_pool_at_rest() -> None:
@@ -398,6 +400,30 @@ def test_a_roll_out_releases_the_old_pods_once_the_deployment_controller_has_cau
     released = [replace(pod("p0"), owner="WorkerPool"), replace(pod("p1"), revision="r2")]
     after = scene(size=1, pods=released, workers={name: [(PHOTOS, worker(name))] for name in ("p0", "p1")})
     assert kinds(plan_pool(after)) == ["Drain"], "the old one goes as the new one is up; the replicas stay"
+
+
+def test_while_old_pods_belong_to_the_pool_its_disruption_budget_is_a_number() -> None:
+    old, new = [older(f"o{i}", "photos") for i in range(10)], [pod(f"n{i}") for i in range(3)]
+    rolling = scene(size=10, pods=[*old, *new], deployment=deployment(3))
+    (counted,) = budgets(rolling)
+    assert counted.manifest is not None
+    assert (counted.manifest["spec"].get("maxUnavailable"), counted.manifest["spec"]["minAvailable"]) == (None, 9)
+    fewer = replace(rolling, pods=[*old[5:], *new])
+    (counted,) = budgets(fewer)
+    assert counted.manifest is not None
+    assert counted.manifest["spec"]["minAvailable"] == 7, "of ten that it should have, whoever was evicted"
+    assert any(isinstance(one, actions.PatchStatus) for one in plan_pool(fewer)), (
+        "the status does not wait for a number"
+    )
+    fewer.memory.budget = counted.budget
+    (share,) = budgets(replace(fewer, pods=new))
+    assert share.manifest is not None
+    assert share.manifest["spec"]["maxUnavailable"] == "25%"
+    fewer.memory.budget = None
+    condition = {"type": "RolledOut", "status": "False"}
+    said = {"observedGeneration": 1, "disruptionPercent": 25, "conditions": [condition]}
+    after = replace(fewer, pods=new, pool=replace(fewer.pool, status=said))
+    assert budgets(after), "an earlier operator ended within a roll-out: its number may still hold"
 
 
 def spec_of(plan: list[actions.Action]) -> tuple[int, bool]:

@@ -15,7 +15,7 @@ from unit.operator.people import member
 
 def old(name: str, *, owner: str = "WorkerPool", **more: Any) -> Member:
     one = member(name, **more)
-    return Member(replace(one.pod, owner=owner), one.workers)
+    return replace(one, pod=replace(one.pod, owner=owner))
 
 
 def told(members: tuple[Member, ...]) -> set[str]:
@@ -56,12 +56,21 @@ def test_an_idle_old_worker_goes_before_a_busy_one_that_was_told_to() -> None:
 
 
 def test_old_pods_that_never_came_up_give_way_at_once_and_those_that_work_stay() -> None:
-    down = [old("a", working=False, ready=False), old("b", working=False, ready=False)]
+    down = [old(name, working=False, ready=False, told=False) for name in ("a", "b")]
     next_steps = plan([old("c"), *down, old("d", busy=1)], [member("n1", working=False, ready=False)], goal=4)
     assert told(next_steps.drain) == {"a", "b"}
     assert next_steps.remove == (), "one that is about to come up has to be told first"
     gone = plan([replace(one, told=True) for one in down], [], goal=2)
     assert [pod.name for pod in gone.remove] == ["a", "b"]
+
+
+def test_an_old_pod_of_which_nothing_can_be_seen_stays_and_gives_way_last() -> None:
+    dark = replace(old("a", working=False, told=True), dark=True)
+    next_steps = plan([dark, old("b", draining=True)], [member("n1")], goal=2)
+    assert [pod.name for pod in next_steps.remove] == ["b"]
+    assert plan([dark], [member("n1"), member("n2")], goal=2).remove == ()
+    starting = replace(dark, pod=replace(dark.pod, ready=False))
+    assert plan([starting, old("b")], [], goal=2).drain == (), "it may work, and counts as one that does"
 
 
 traits = st.tuples(st.integers(0, 3), st.booleans(), st.booleans())
