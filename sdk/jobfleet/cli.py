@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     worker.set_defaults(run=_worker)
 
     status = commands.add_parser("status", help="show how queues are", description="Show how queues are, a line each.")
-    status.add_argument("queues", nargs="*", metavar="QUEUE", help="[those of JOBFLEET_QUEUES]")
+    status.add_argument("queues", nargs="*", metavar="QUEUE", help="[those of JOBFLEET_QUEUES, or all of the realm]")
     status.add_argument("--json", action="store_true", help="one JSON object a line")
     status.set_defaults(run=_status)
 
@@ -199,9 +199,7 @@ def _fast_loop() -> type[asyncio.AbstractEventLoop] | None:
 
 def _status(options: argparse.Namespace) -> int:
     fleet = Fleet.from_env()
-    names = options.queues or list(Environment.read().queues)
-    if not names:
-        raise ConfigurationError("name a queue, as in 'jobfleet status photos', or set JOBFLEET_QUEUES")
+    names = options.queues or list(Environment.read().queues) or fleet.queues_sync()
     statuses = [fleet.status_sync(name) for name in names]
     if options.json:
         for status in statuses:

@@ -6,6 +6,8 @@ its scripts may touch all of them. The realm keeps apart who shares a Redis: the
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from jobfleet.options import FIRST_PRIORITY, LAST_PRIORITY
@@ -72,6 +74,24 @@ class QueueKeys:
     def line(self, priority: int) -> str:
         """The waiting line of a priority, 1 to 10."""
         return self.lines[priority - FIRST_PRIORITY]
+
+
+_GLOB = re.compile(r"([*?^\[\]\\-])")
+
+
+def pattern_of(realm: str) -> str:
+    """What the keys match that tell which queues a realm has: each has counters, or settings, or both."""
+    plain = _GLOB.sub(r"\\\1", realm)
+    return f"jf:{{{plain}/*}}:co[un]*"
+
+
+def queues_in(keys: Iterable[str]) -> list[str]:
+    """The queues of such keys, each once, sorted.
+
+    >>> queues_in(["jf:{shop/mail}:counters", "jf:{shop/mail}:config", "jf:{shop/bills}:config"])
+    ['bills', 'mail']
+    """
+    return sorted({key.partition("/")[2].partition("}")[0] for key in keys})
 
 
 @lru_cache(maxsize=65_536)

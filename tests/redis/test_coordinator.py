@@ -148,11 +148,17 @@ def test_names_that_no_queue_can_have_are_refused_with_the_configuration(queues:
         SimpleConfig("redis://localhost", queues=queues)
 
 
-async def test_the_queues_of_the_environment_are_known_too(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JOBFLEET_QUEUES", "photos:3,mail")
+async def test_all_queues_of_the_realm_are_looked_at_and_those_that_had_no_job_yet(redis_url: str) -> None:
+    with SyncJobQueueCoordinator(SimpleConfig(redis_url)) as others:
+        others.enqueue_job("photos", {})
+        others.configure_queue("mail", max_active=1)
+    with SyncJobQueueCoordinator(SimpleConfig(redis_url, realm="elsewhere*")) as elsewhere:
+        elsewhere.enqueue_job("secret", {})
+        assert list(elsewhere.get_all_queue_status()) == ["secret"]
     async with JobQueueCoordinator(SimpleConfig(redis_url, queues=("bills",))) as queues:
         queues.register_handler("shop", "job", nothing)
         assert (await queues.get_health()).queues == ("bills", "mail", "photos", "shop")
+        assert await queues.fleet.queues() == ["mail", "photos"]
 
 
 class Refusing(Middleware):

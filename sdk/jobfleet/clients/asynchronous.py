@@ -19,6 +19,7 @@ from jobfleet.clients.patience import (
     BLOCK_SECONDS,
     CONNECT_SECONDS,
     FRESH_SECONDS,
+    SCAN_PAGE,
     Patience,
     passes,
     translated,
@@ -132,6 +133,17 @@ class AsyncClient:
             return result
         finally:
             flow.close()
+
+    async def keys(self, pattern: str) -> list[str]:
+        """All keys that match, a page at a time so that nobody waits for it; some perhaps more than once.
+
+        Raises:
+            Unavailable: the connection broke.
+        """
+        try:
+            return [key.decode() async for key in self._redis.scan_iter(pattern, count=SCAN_PAGE)]
+        except (redis_errors.RedisError, OSError) as error:
+            raise translated(error, self.url) from error
 
     async def stream_end(self, key: str) -> str:
         """The id of a stream's newest entry, or "0" where there is none. Errors as :meth:`read_stream`."""

@@ -16,7 +16,15 @@ from redis.retry import Retry
 import redis
 from jobfleet.clients import wire
 from jobfleet.clients.address import check_url
-from jobfleet.clients.patience import ANSWER_SECONDS, CONNECT_SECONDS, FRESH_SECONDS, Patience, passes, translated
+from jobfleet.clients.patience import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    FRESH_SECONDS,
+    SCAN_PAGE,
+    Patience,
+    passes,
+    translated,
+)
 from jobfleet.errors import JobfleetError
 from jobfleet.job import JobView
 from jobfleet.keys import queue_keys
@@ -128,6 +136,13 @@ class SyncClient:
             return result
         finally:
             flow.close()
+
+    def keys(self, pattern: str) -> list[str]:
+        """As :meth:`jobfleet.clients.asynchronous.AsyncClient.keys`."""
+        try:
+            return [key.decode() for key in self._redis.scan_iter(pattern, count=SCAN_PAGE)]
+        except (redis_errors.RedisError, OSError) as error:
+            raise translated(error, self.url) from error
 
     def wait_for_end(self, place: tuple[str, str], job_id: str, timeout: float | None, seal: Seal) -> JobView | None:
         """The job when it has ended, or None where it is unknown; ``place`` is realm and queue.

@@ -18,6 +18,9 @@ ANSWER_SECONDS = 5.0
 FRESH_SECONDS = 1.0
 """A connection that was used so short a time ago is used again without a look whether it still stands."""
 
+SCAN_PAGE = 1_000
+"""Keys that Redis looks at in one go where all are gone through: a fraction of a millisecond."""
+
 BLOCK_SECONDS = 10.0
 """Bound on one blocking wait; an idle worker looks round by itself that often."""
 

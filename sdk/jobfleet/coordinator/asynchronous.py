@@ -50,9 +50,7 @@ class JobQueueCoordinator(Facade):
         self, queue: str, name: str, data: Mapping[str, Any], **options: Unpack[Options]
     ) -> str:
         """Enqueue a job by name; returns its id. Errors as of :meth:`jobfleet.Fleet.enqueue`."""
-        job_id = await self.fleet.enqueue(queue, name, data, **options)
-        self._queues.add(queue)
-        return job_id
+        return await self.fleet.enqueue(queue, name, data, **options)
 
     async def bulk_enqueue_jobs(
         self, queue: str, name: str, data: Iterable[Mapping[str, Any]], **options: Unpack[Options]
@@ -62,9 +60,7 @@ class JobQueueCoordinator(Facade):
         Errors as of :meth:`jobfleet.Fleet.enqueue`.
         """
         how = JobOptions(**options)
-        ids = await self.fleet.send(queue, [(name, item, how) for item in data])
-        self._queues.add(queue)
-        return ids
+        return await self.fleet.send(queue, [(name, item, how) for item in data])
 
     async def register_worker(
         self,
@@ -158,8 +154,8 @@ class JobQueueCoordinator(Facade):
         return await self.fleet.status(queue)
 
     async def get_all_queue_status(self) -> dict[str, QueueStatus]:
-        """How every queue is that this coordinator knows; which these are, see :class:`Health`."""
-        return {queue: await self.fleet.status(queue) for queue in self._known()}
+        """How every queue of the realm is; which these are, see :class:`Health`."""
+        return {queue: await self.fleet.status(queue) for queue in self._all(await self.fleet.queues())}
 
     async def get_health(self) -> Health:
         """Whether Redis answers, and what is wrong with the queues and the workers here.

@@ -62,18 +62,14 @@ class SyncJobQueueCoordinator(Facade):
 
     def enqueue_named_job(self, queue: str, name: str, data: Mapping[str, Any], **options: Unpack[Options]) -> str:
         """Enqueue a job by name; returns its id."""
-        job_id = self.fleet.enqueue_sync(queue, name, data, **options)
-        self._queues.add(queue)
-        return job_id
+        return self.fleet.enqueue_sync(queue, name, data, **options)
 
     def bulk_enqueue_jobs(
         self, queue: str, name: str, data: Iterable[Mapping[str, Any]], **options: Unpack[Options]
     ) -> list[str]:
         """Enqueue many jobs of one name, one round trip a thousand; returns their ids in order."""
         how = JobOptions(**options)
-        ids = self.fleet.send_sync(queue, [(name, item, how) for item in data])
-        self._queues.add(queue)
-        return ids
+        return self.fleet.send_sync(queue, [(name, item, how) for item in data])
 
     def register_worker(
         self,
@@ -146,8 +142,8 @@ class SyncJobQueueCoordinator(Facade):
         return self.fleet.status_sync(queue)
 
     def get_all_queue_status(self) -> dict[str, QueueStatus]:
-        """How every queue is that this coordinator knows; which these are, see :class:`Health`."""
-        return {queue: self.fleet.status_sync(queue) for queue in self._known()}
+        """How every queue of the realm is; which these are, see :class:`Health`."""
+        return {queue: self.fleet.status_sync(queue) for queue in self._all(self.fleet.queues_sync())}
 
     def get_health(self) -> Health:
         """Whether Redis answers, and what is wrong with the queues and the workers here.

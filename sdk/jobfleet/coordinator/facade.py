@@ -1,14 +1,13 @@
-"""What both coordinators share: where the queues are, which are known, and what is wrong with them."""
+"""What both coordinators share: where the queues are, which there are, and what is wrong with them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Unpack
 
 from jobfleet.coordinator.crew import Crew
-from jobfleet.environment import DEFAULT_REALM, QUEUES, weighted
+from jobfleet.environment import DEFAULT_REALM
 from jobfleet.errors import ConfigurationError, InvalidJob
 from jobfleet.fleet import Fleet
 from jobfleet.handlers import Handler, Treatment
@@ -55,8 +54,8 @@ class Health:
     """Whether Redis answers and what is wrong, a sentence each; healthy where nothing is.
 
     Attributes:
-        queues: those that were looked at. Redis keeps no list of them: a coordinator knows those of its configuration
-            and of ``JOBFLEET_QUEUES``, those that it has handlers for, and those that it has enqueued to.
+        queues: those that were looked at: all that the realm has in Redis, and those of the coordinator's configuration
+            and handlers that have had no job yet.
     """
 
     redis: bool
@@ -70,16 +69,16 @@ class Health:
 
 
 class Facade:
-    """A fleet, the workers of this process, and the names of the queues that it knows.
+    """A fleet, the workers of this process, and the names of the queues that it was told of.
 
     Raises:
-        ConfigurationError: the URL is none of Redis, or ``JOBFLEET_QUEUES`` names a queue that cannot be.
+        ConfigurationError: the URL is none of Redis.
     """
 
     def __init__(self, config: SimpleConfig) -> None:
         self.fleet = Fleet(config.redis_url, realm=config.realm, actor=config.actor)
         self._crew = Crew(self.fleet)
-        self._queues = {*config.queues, *weighted(QUEUES, os.environ.get(QUEUES, "").split(","))}
+        self._configured = config.queues
 
     def register_handler(
         self,
@@ -102,8 +101,8 @@ class Facade:
         """
         self.fleet.registry.add(Handler.of(function, queue, name, JobOptions(**options), treatment))
 
-    def _known(self) -> list[str]:
-        return sorted(self._queues | set(self.fleet.registry.queues()))
+    def _all(self, found: Iterable[str]) -> list[str]:
+        return sorted({*found, *self._configured, *self.fleet.registry.queues()})
 
     def _health(self, statuses: Mapping[str, QueueStatus]) -> Health:
         of_queues = [f"{queue}: {problem}" for queue, status in statuses.items() for problem in status.problems()]
