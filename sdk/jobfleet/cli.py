@@ -1,4 +1,4 @@
-"""The command line: ``jobfleet worker``, ``status``, ``job``, ``audit`` and ``close-circuit``.
+"""The command line: ``jobfleet worker``, ``status``, ``job``, ``audit``, ``close-circuit`` and ``mend``.
 
 And ``explain``, which is the operator's, and is there where its packages are: this one knows nothing of Kubernetes.
 """
@@ -119,6 +119,15 @@ def _parser() -> argparse.ArgumentParser:
     circuit.add_argument("queue", metavar="QUEUE")
     circuit.add_argument("--group", default="", metavar="GROUP", help="whose circuit it is [the queue's]")
     circuit.set_defaults(run=_close_circuit)
+
+    mend = commands.add_parser(
+        "mend",
+        help="put jobs of a queue back that went astray",
+        description="Find waiting jobs that stand in no line, and delayed, failed and cancelled ones that are not "
+        "listed, and put them back. It may run while workers do.",
+    )
+    mend.add_argument("queue", metavar="QUEUE")
+    mend.set_defaults(run=_mend)
 
     commands.add_parser("explain", help="say why a WorkerPool has its size (where kubectl works)", add_help=False)
     return parser
@@ -249,6 +258,14 @@ def _close_circuit(options: argparse.Namespace) -> int:
     closed = fleet.queue_sync(options.queue).close_circuit(options.group)
     fleet.close_sync()
     print("the circuit is closed" if closed else "the circuit was closed already")
+    return 0
+
+
+def _mend(options: argparse.Namespace) -> int:
+    fleet = Fleet.from_env()
+    mended = fleet.queue_sync(options.queue).mend()
+    fleet.close_sync()
+    print(f"{mended} jobs put back" if mended else "no job has gone astray")
     return 0
 
 

@@ -38,7 +38,7 @@ PLACE = QueueAddress(REALM, QUEUE)
 KEY = f"jf:{{{REALM}/{QUEUE}}}:audit"
 BYTES_AN_ENTRY = 100
 """Of a common one, in Redis."""
-MOST_BYTES_AN_ENTRY = 2_100
+MOST_BYTES_AN_ENTRY = 2_200
 """Of one with the longest texts."""
 
 Row = tuple[str, str, int, str, str]

@@ -1,4 +1,4 @@
-"""``jobfleet job``: a job for a person, and for a program."""
+"""``jobfleet job``, for a person and for a program; ``status`` and ``mend``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -25,15 +26,21 @@ async def fleet(redis_url: str) -> AsyncIterator[Fleet]:
 
 
 @pytest.fixture
-def show(redis_url: str) -> Run:
-    """Runs ``jobfleet job`` with arguments and further variables of the environment."""
+def jobfleet(redis_url: str) -> Run:
+    """Runs ``jobfleet`` with arguments and further variables of the environment."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "jobfleet", "job", *arguments]
+        command = [sys.executable, "-m", "jobfleet", *arguments]
         env = {**os.environ, "JOBFLEET_REDIS_URL": redis_url, "PYTHONIOENCODING": "utf-8", **variables}
         return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
 
     return run
+
+
+@pytest.fixture
+def show(jobfleet: Run) -> Run:
+    """As ``jobfleet``, for ``jobfleet job``."""
+    return partial(jobfleet, "job")
 
 
 async def developed(fleet: Fleet, at: datetime) -> str:
@@ -117,3 +124,22 @@ async def test_a_sealed_job_is_shown_to_who_has_the_key_in_the_environment(
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "JOBFLEET_KEYS" in wrong.stderr
     assert "c2VjcmV0" not in wrong.stderr
+
+
+async def test_status_without_names_shows_every_queue_of_the_realm(fleet: Fleet, jobfleet: Run) -> None:
+    assert jobfleet("status").stdout.splitlines()[1:] == []
+    for queue in ("photos", "mail"):
+        await fleet.enqueue(queue, "job", {})
+    async with Fleet(fleet.redis_url, realm="others") as others:
+        await others.enqueue("secret", "job", {})
+    shown = jobfleet("status")
+    assert (shown.returncode, [line.split()[:2] for line in shown.stdout.splitlines()[1:]]) == (
+        0, [["mail", "1"], ["photos", "1"]],
+    )  # fmt: skip
+
+
+async def test_what_went_astray_is_put_back(fleet: Fleet, jobfleet: Run) -> None:
+    await fleet.enqueue(QUEUE, "job", {})
+    await fleet.client()._redis.delete(f"jf:{{default/{QUEUE}}}:wait:5")
+    assert jobfleet("mend", QUEUE).stdout == "1 jobs put back\n"
+    assert jobfleet("mend", QUEUE).stdout == "no job has gone astray\n"
