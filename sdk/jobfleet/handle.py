@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
 
 from jobfleet.errors import InvalidJob
-from jobfleet.options import JobOptions, Options
+from jobfleet.options import JobOptions, Options, check_shared_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,12 +89,7 @@ class Job(Generic[P, R]):
     def _items(self, calls: Iterable[Mapping[str, Any]]) -> list[tuple[str, dict[str, Any], JobOptions]]:
         name, pack, options = self.name, self._handler.arguments.pack, self._options
         items = [(name, pack((), call if type(call) is dict else _named(call)), options) for call in _each(calls)]
-        if options.job_id is not None and len(items) > 1:
-            raise InvalidJob(
-                "job_id",
-                f"{options.job_id!r} is the id of one job, and there are {len(items)}: all but the first would be "
-                "taken as known already; leave it out, or enqueue one by one with an id each",
-            )
+        check_shared_options(options, len(items))
         return items
 
     def __repr__(self) -> str:

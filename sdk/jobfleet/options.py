@@ -192,6 +192,20 @@ def check_job_name(name: object) -> str:
     return name
 
 
+def check_shared_options(options: JobOptions, jobs: int) -> None:
+    """See to it that so many jobs can have these options together.
+
+    Raises:
+        InvalidJob: they have a ``job_id``.
+    """
+    if options.job_id is not None and jobs > 1:
+        raise InvalidJob(
+            "job_id",
+            f"{options.job_id!r} is the id of one job, and there are {jobs}: all but the first would be taken as known "
+            "already; leave it out, or enqueue one by one with an id each",
+        )
+
+
 def _check_run_at(run_at: object, delay: float) -> None:
     if delay:
         raise InvalidJob("run_at", "give either delay or run_at, not both")

@@ -129,6 +129,13 @@ async def test_a_queue_that_was_refused_is_not_looked_at(redis_url: str) -> None
         assert sync.get_all_queue_status() == {}
 
 
+async def test_one_id_is_not_for_many_jobs(redis_url: str) -> None:
+    async with JobQueueCoordinator(SimpleConfig(redis_url)) as queues:
+        with pytest.raises(InvalidJob, match="'same' is the id of one job, and there are 2"):
+            await queues.bulk_enqueue_jobs("photos", "job", [{}, {}], job_id="same")
+        assert await queues.bulk_enqueue_jobs("photos", "job", [{}], job_id="same") == ["same"]
+
+
 @pytest.mark.parametrize(
     ("queue", "says"), [("3d-photos", "no job can be named like '3d-photos'.*enqueue_named_job"), (5, "5 must be")]
 )

@@ -11,7 +11,7 @@ from jobfleet.errors import Unavailable
 from jobfleet.flows import FailureFilter
 from jobfleet.handlers import Handler, Treatment
 from jobfleet.job import JobLog, JobView
-from jobfleet.options import JobOptions, Options
+from jobfleet.options import JobOptions, Options, check_shared_options
 from jobfleet.queues import ANY
 from jobfleet.scripts.steering import Cancellation
 from jobfleet.status import QueueStatus
@@ -60,7 +60,9 @@ class JobQueueCoordinator(Facade):
         Errors as of :meth:`jobfleet.Fleet.enqueue`.
         """
         how = JobOptions(**options)
-        return await self.fleet.send(queue, [(name, item, how) for item in data])
+        items = [(name, item, how) for item in data]
+        check_shared_options(how, len(items))
+        return await self.fleet.send(queue, items)
 
     async def register_worker(
         self,

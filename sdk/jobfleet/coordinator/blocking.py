@@ -13,7 +13,7 @@ from jobfleet.errors import Unavailable
 from jobfleet.flows import FailureFilter
 from jobfleet.handlers import Handler, Treatment
 from jobfleet.job import JobLog, JobView
-from jobfleet.options import JobOptions, Options
+from jobfleet.options import JobOptions, Options, check_shared_options
 from jobfleet.queues import ANY
 from jobfleet.scripts.steering import Cancellation
 from jobfleet.status import QueueStatus
@@ -69,7 +69,9 @@ class SyncJobQueueCoordinator(Facade):
     ) -> list[str]:
         """Enqueue many jobs of one name, one round trip a thousand; returns their ids in order."""
         how = JobOptions(**options)
-        return self.fleet.send_sync(queue, [(name, item, how) for item in data])
+        items = [(name, item, how) for item in data]
+        check_shared_options(how, len(items))
+        return self.fleet.send_sync(queue, items)
 
     def register_worker(
         self,

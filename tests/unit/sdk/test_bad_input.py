@@ -22,7 +22,6 @@ from jobfleet import (
     Snooze,
     WorkerSettings,
     codec,
-    create_simple_config,
 )
 from jobfleet.environment import Environment
 from jobfleet.options import check_job_name, check_queue_name
@@ -187,11 +186,6 @@ def test_wrong_settings_of_a_worker_are_named(settings: dict[str, Any], says: st
 async def test_a_worker_is_resized_to_a_whole_number_of_slots(slots: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"slots: .* must be a whole number, at least 1"):
         FLEET.worker(WorkerSettings(queues=("a",))).resize(slots)
-
-
-def test_the_queues_of_a_coordinator_are_no_text() -> None:
-    with pytest.raises(ConfigurationError, match="queues: 'photos' is one text and no list of names"):
-        create_simple_config(queues="photos")
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e30, "5", None])

@@ -17,8 +17,3 @@ local function own_key(key, id, until_ms, before)
     redis.call('ZREM', dedup_until, key)
   end
 end
-
--- Whether a job in that state still stands for its key, where only its end frees that.
-local function stands(state)
-  return state == WAITING or state == DELAYED or state == ACTIVE
-end

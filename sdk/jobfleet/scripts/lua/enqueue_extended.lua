@@ -31,34 +31,18 @@ local over = redis.call('ZRANGEBYSCORE', dedup_until, '-inf', now, 'LIMIT', 0, #
 local planned, owners = {}, {} -- state by id, false: replaced; owner and time by key
 for _, key in ipairs(over) do owners[key] = {} end
 
-local function is_known(id)
-  if planned[id] ~= nil then return planned[id] end
-  return redis.call('HEXISTS', jobs, id) == 1
-end
-
-local function state_of(id)
-  if planned[id] ~= nil then return planned[id], 0 end
-  local record = redis.call('HGET', jobs, id)
-  if not record then return nil end
-  local state, _, attempt = unpack_header(record)
-  return state, attempt
-end
-
-local function owner_of(key)
-  local own = owners[key]
-  if own then return own[1], own[2] or 0 end
-  return key_owner(key)
-end
-
--- A job's answer; the id of the job that it replaces; and the time that its key had until now.
+-- Of a job that has a key: its answer, the id of the job that it replaces, and the time that the key had until now.
 local function decide(id, key, mode)
-  if is_known(id) then return 0 end
-  if not key then return 1 end
-  local other, ends = owner_of(key)
+  local other, ends
+  if owners[key] then other, ends = owners[key][1], owners[key][2] or 0 else other, ends = key_owner(key) end
   if other and mode == 'throttle' then return other == id and 0 or other end -- itself: it has been forgotten meanwhile
   if other and other ~= id then
-    local state, attempt = state_of(other)
-    if mode == 'unique' and stands(state) then return other end
+    local state, attempt = planned[other], 0
+    if state == nil then
+      local record = redis.call('HGET', jobs, other)
+      if record then state, attempt = string.byte(record), select(3, unpack_header(record)) end
+    end
+    if mode == 'unique' and (state == WAITING or state == DELAYED or state == ACTIVE) then return other end
     -- a job that has run already, and waits for its next attempt, is nobody's to drop
     if mode == 'debounce' and state == DELAYED and attempt == 0 then return 1, other, ends end
   end
@@ -69,18 +53,21 @@ local answer, dues, extensions, replaced, before, needless, fresh = {}, {}, {}, 
 for n = 1, #batch do
   local id, priority, due = unpack(batch[n])
   if due < 0 then due = now - due end
-  dues[n] = due
+  local extension, known = nil, planned[id]
   if priority >= 128 then
     local bytes = ARGV[BODIES + n]
-    extensions[n] = cmsgpack.unpack(string.sub(bytes, 3, 2 + struct.unpack('>H', bytes)))
+    extension = cmsgpack.unpack(string.sub(bytes, 3, 2 + struct.unpack('>H', bytes)))
   end
-  local extension = extensions[n] or {}
-  answer[n], replaced[n], before[n] = decide(id, extension.k, extension.m)
-  if answer[n] == 1 then
-    planned[id] = due > now and DELAYED or WAITING
+  if known == nil then known = redis.call('HEXISTS', jobs, id) == 1 end
+  dues[n], extensions[n], answer[n] = due, extension, 1
+  if known then
+    answer[n] = 0
+  elseif extension and extension.k then
+    answer[n], replaced[n], before[n] = decide(id, extension.k, extension.m)
+    if answer[n] == 1 then owners[extension.k] = {id, extension.t and now + extension.t} end
     if replaced[n] then planned[replaced[n]] = false end
-    if extension.k then owners[extension.k] = {id, extension.t and now + extension.t} end
   end
+  if answer[n] == 1 then planned[id] = due > now and DELAYED or WAITING end
   if answer[n] == 1 and not replaced[n] then fresh = fresh + 1 else needless[#needless + 1] = n end
 end
 if fresh > 0 and setting.max_length > 0 then
