@@ -161,3 +161,13 @@ Action = (
     | PatchStatus
     | Note
 )
+
+REFUSED: dict[type[Action], str] = {
+    ApplyDeployment: "the Deployment cannot be made",
+    SetReplicas: "the Deployment cannot be scaled",
+    SetDeletionCost: "Pods cannot be marked to go first",
+    Release: "Pods of an older template cannot be released",
+    Adopt: "released Pods cannot be made the pool's own",
+    RemovePod: "released Pods cannot be ended",
+}
+"""What a pool cannot be scaled without, and how it is told that the API server refuses it."""

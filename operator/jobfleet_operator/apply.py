@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from jobfleet.inspection import InspectionError, Inspector, QueueAddress
 from jobfleet_operator import actions, names, resources, world
 from jobfleet_operator.actions import Action
-from jobfleet_operator.adapters.kube import Conflict, Kube, KubeError, NotFound
+from jobfleet_operator.adapters.kube import Conflict, Kube, KubeError, NotFound, Refused
 from jobfleet_operator.cache import Cache, Kind
 from jobfleet_operator.deployments import Deployments
 from jobfleet_operator.memory import PoolMemory, QueueMemory
@@ -59,16 +59,21 @@ class Applier:
         for action in errand.plan:
             if not self._acting():
                 raise NotActing
-            await self._do(action, errand, seconds)
+            try:
+                await self._do(action, errand, seconds)
+            except Refused as error:
+                if type(action) in actions.REFUSED and isinstance(errand.memory, PoolMemory):
+                    errand.memory.refusal = f"{actions.REFUSED[type(action)]}: {error}"
+                raise
 
     async def _do(self, action: Action, errand: Errand, seconds: Callable[[], float]) -> None:
         memory = errand.memory
         match action:
             case actions.ApplyDeployment() | actions.SetReplicas() if isinstance(memory, PoolMemory):
                 await self._size(action, errand, memory)
-            case actions.ApplySecret(manifest, redis_url) if isinstance(memory, QueueMemory):
-                await self._kube.apply(manifest, "secrets")
-                memory.secret_url, memory.secret_at = redis_url, seconds()
+            case actions.ApplySecret() if isinstance(memory, QueueMemory):
+                await self._apply_secret(action, errand.subject, memory)
+                memory.secret_url, memory.secret_at = action.redis_url, seconds()
             case actions.PushSettings(address, settings, why) if redis := errand.at(address):
                 await redis.apply_settings(address, settings, why)
                 log.info("settings of %s written to Redis", address)
@@ -88,6 +93,32 @@ class Applier:
             case _:
                 msg = f"{action!r} cannot be carried out for {errand.kind} {errand.subject.key}"
                 raise TypeError(msg)
+
+    async def _apply_secret(self, action: actions.ApplySecret, queue: Identity, memory: QueueMemory) -> None:
+        """Write the connection; somebody else's Secret of that name is never taken over."""
+        name = action.manifest["metadata"]["name"]
+        try:
+            there = await self._kube.get("v1", Key(queue.key.namespace, name), "secrets")
+        except NotFound:
+            there = {}
+        except Refused as error:
+            memory.refusal = f"the Secret {name} cannot be read: {error}"
+            raise
+        ours = not there or resources.is_connection_of(there, queue.key.name)
+        # What stands there already is as good as if it were written now.
+        memory.secret_url = action.redis_url if ours and there.get("data") == action.manifest["data"] else None
+        if not ours:
+            memory.refusal = (
+                f"a Secret {name} exists that does not belong to this JobQueue: "
+                "delete it, or give the JobQueue another name"
+            )
+            raise Refused(memory.refusal)
+        try:
+            await self._kube.apply(action.manifest, "secrets")
+        except Refused as error:
+            memory.refusal = f"the Secret {name} cannot be written: {error}"
+            raise
+        memory.refusal = ""
 
     async def _steer(
         self,

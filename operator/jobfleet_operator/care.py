@@ -77,6 +77,8 @@ class Care:
                     await self._purge_one(queue)
             except InspectionError as error:
                 log.warning("%s could not be purged yet: %s", key, error)
+                if self._to_purge.get(key) is queue:
+                    self._to_purge[key] = self._to_purge.pop(key)  # if it is not its Redis, others have their turn
                 return  # the others are most likely in the same Redis
             if self._to_purge.get(key) is queue:
                 del self._to_purge[key]

@@ -1,6 +1,6 @@
 """What each pool claims of the quotas of workers: what it has, and what it would have without them. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from jobfleet_operator import scaling, terms
@@ -10,18 +10,11 @@ from jobfleet_operator.scaling.quota import Claim
 from jobfleet_operator.world import Key, PoolResource
 
 
-def renew(
-    look: Look, memories: Mapping[Key, PoolMemory], queue_memories: Mapping[Key, QueueMemory], pools: Collection[Key]
-) -> bool:
-    """Decide anew what these pools would have without quotas; whether any of them claims something else than before."""
-    changed = False
-    for key in pools:
-        pool, memory = look.cache.pools.get(key), memories.get(key)
-        if pool is not None and memory is not None:
-            before = memory.claim
-            memory.claim = _claim(look, with_status(pool, memory), memory, queue_memories)
-            changed = changed or memory.claim != before
-    return changed
+def renew(look: Look, pool: PoolResource, memory: PoolMemory, queue_memories: Mapping[Key, QueueMemory]) -> bool:
+    """Decide anew what this pool would have without quotas; whether it claims something else than before."""
+    before = memory.claim
+    memory.claim = _claim(look, with_status(pool, memory), memory, queue_memories)
+    return memory.claim != before
 
 
 def claims(look: Look, memories: Mapping[Key, PoolMemory]) -> dict[Key, Claim]:
@@ -38,8 +31,8 @@ def claims(look: Look, memories: Mapping[Key, PoolMemory]) -> dict[Key, Claim]:
 def _claim(
     look: Look, pool: PoolResource, memory: PoolMemory, queue_memories: Mapping[Key, QueueMemory]
 ) -> Claim | None:
-    """What this pool would have; None where it is held, or its size is somebody else's."""
-    if pool.spec is None or pool.spec.mode != "Auto":
+    """What this pool would have; None where it is held."""
+    if pool.spec is None:
         return None
     free = replace(look, shares={})
     seen = observation(free, pool, memory, queue_memories, pool_trouble(look, pool, queues_of(pool)))
@@ -47,7 +40,8 @@ def _claim(
         return None
     policy = terms.policy(pool.spec)
     wanted = scaling.decide(seen, policy, memory.history).size
-    return Claim(pool.key.namespace, wanted, 0, policy.min_workers, pool.spec.scaling.weight)
+    weight, advised = pool.spec.scaling.weight, pool.spec.mode == "Recommend"
+    return Claim(pool.key.namespace, wanted, 0, policy.min_workers, weight, advised)
 
 
 def _present(look: Look, pool: PoolResource, memory: PoolMemory | None) -> int:

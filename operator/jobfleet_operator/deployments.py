@@ -8,7 +8,7 @@ import logging
 from contextlib import suppress
 
 from jobfleet_operator import actions, names, resources, world
-from jobfleet_operator.adapters.kube import Conflict, Kube, NotFound, Refused
+from jobfleet_operator.adapters.kube import Conflict, Invalid, Kube, NotFound, Refused
 from jobfleet_operator.adapters.pace import Urgency
 from jobfleet_operator.cache import Cache, Kind
 from jobfleet_operator.memory import PoolMemory
@@ -39,9 +39,6 @@ class Deployments:
         except Conflict:
             await self._look_again(pool.key, before, memory)
             return False
-        except Refused as error:
-            memory.refusal = f"the Deployment cannot be made: {error}"
-            raise
         memory.refusal = ""
         memory.generation = body["metadata"]["generation"]
         self._cache.feed(Kind.DEPLOYMENTS, body)
@@ -83,6 +80,11 @@ class Deployments:
         except Conflict:
             await self._look_again(key, before, memory)
             return False
+        except Invalid:
+            if await self._look_again(key, before, memory) == before.replicas:
+                raise  # it is as it was tested to be: somebody says no
+            return False
+        memory.refusal = ""
         generation = body["metadata"]["generation"]
         # A higher one means that somebody else wrote as well: that is looked at in the next round.
         if memory.generation is not None and generation <= memory.generation + 1:
@@ -91,12 +93,17 @@ class Deployments:
         log.info("Deployment %s set to %d replicas", key, replicas)
         return True
 
-    async def _look_again(self, key: Key, before: DeploymentView | None, memory: PoolMemory) -> None:
-        """The Deployment is not as it was seen: the watch may be late, so read it. The next round goes by that."""
+    async def _look_again(self, key: Key, before: DeploymentView | None, memory: PoolMemory) -> int:
+        """The Deployment is not as it was seen: the watch may be late, so read it. The next round goes by that.
+
+        Returns its replicas.
+        """
         body = await self._kube.get("apps/v1", key, "deployments")
-        if before is None or world.read_deployment(body).replicas != before.replicas:
+        there = world.read_deployment(body).replicas
+        if before is None or there != before.replicas:
             memory.restart()
         self._cache.feed(Kind.DEPLOYMENTS, body)
+        return there
 
     async def _other_pods(self, pool: Key) -> bool:
         """Whether a pool's Pods are not as the watch has shown them; now they are known, the next round plans anew.

@@ -1,4 +1,4 @@
-"""`jobfleet-operator explain workerpool/NAME`: why a pool has its size, replayed and in words.
+"""`jobfleet explain workerpool/NAME`: why a pool has its size, replayed and in words.
 
 What the operator decided last stands in `status.lastDecision` with its inputs. Here the same function
 decides on them once more, so that the answer is checked and not repeated, and once with the spec as it
@@ -60,10 +60,7 @@ def _decided(decision: LastDecision) -> list[str]:
         ),
         *(f"  {reason}" for reason in decision.reasons),
         "Decided on:",
-        (
-            f"  backlog {decision.backlog}: {decision.waiting} waiting, {decision.backlog - decision.waiting} running; "
-            f"{decision.busy_slots} of them on this pool's workers, {decision.concurrency} slots each"
-        ),
+        f"  {_backlog(decision)}",
         *([f"  {decision.upcoming} delayed jobs that fall due soon"] if decision.upcoming else []),
         f"  backlogPerWorker {decision.backlog_per_worker}, tolerancePercent {decision.tolerance_percent}",
     ]
@@ -74,12 +71,25 @@ def _decided(decision: LastDecision) -> list[str]:
         arrivals = f"{decision.arrivals_per_minute} new ones a minute"
         told.append(f"  drainWithinSeconds {decision.drain_within_seconds}: run time {run}, {arrivals}")
     if decision.max_age_seconds is not None:
-        told.append(f"  maxAgeSeconds {decision.max_age_seconds}: the oldest waited {decision.oldest_seconds} s")
+        step = "" if decision.aged_seconds is None else f", {decision.aged_seconds} s after the last step for its age"
+        told.append(f"  maxAgeSeconds {decision.max_age_seconds}: the oldest waited {decision.oldest_seconds} s{step}")
     if decision.floor:
         told.append(f"  a floor of {decision.floor} by the calendar")
     if decision.limit is not None:
         told.append(f"  a limit of {decision.limit}: {decision.limit_reason}")
+    if decision.fallback is not None:
+        told.append(f"  a fallback of {decision.fallback} while the backlog is not known")
     return told
+
+
+def _backlog(decision: LastDecision) -> str:
+    if decision.backlog is None:
+        return "a backlog that was not known, because Redis could not be read"
+    running = decision.backlog - decision.waiting
+    return (
+        f"backlog {decision.backlog}: {decision.waiting} waiting, {running} running; "
+        f"{decision.busy_slots} of them on this pool's workers, {decision.concurrency} slots each"
+    )
 
 
 def _replayed(decision: LastDecision, spec: WorkerPoolSpec | None) -> list[str]:
@@ -91,6 +101,7 @@ def _replayed(decision: LastDecision, spec: WorkerPoolSpec | None) -> list[str]:
         drain_within_seconds=decision.drain_within_seconds,
         max_age_seconds=decision.max_age_seconds,
         tolerance_percent=decision.tolerance_percent,
+        fallback=None if decision.fallback is None else scaling.Fallback(decision.fallback),
     )
     wanted = _wanted(decision, then)
     if wanted == decision.to_replicas:
@@ -108,16 +119,7 @@ def _replayed(decision: LastDecision, spec: WorkerPoolSpec | None) -> list[str]:
 
 
 def _wanted(decision: LastDecision, policy: scaling.Policy) -> int:
-    load = scaling.Load(
-        backlog=decision.backlog,
-        busy_slots=decision.busy_slots,
-        waiting=decision.waiting,
-        service_ms=decision.service_ms,
-        arrivals_per_minute=decision.arrivals_per_minute,
-        oldest_seconds=decision.oldest_seconds,
-        upcoming=decision.upcoming,
-        behind_circuit=decision.behind_circuit,
-    )
+    load = None if decision.backlog is None else _load(decision, decision.backlog)
     limits = () if decision.limit is None else (scaling.Limit(decision.limit, "", decision.limit_reason or ""),)
     observation = scaling.Observation(
         now=0.0,
@@ -127,15 +129,31 @@ def _wanted(decision: LastDecision, policy: scaling.Policy) -> int:
         limits=limits,
         start_seconds=decision.start_seconds,
     )
-    return scaling.decide(observation, policy, scaling.History()).wanted
+    # A load that was not known had not been for long enough.
+    aged_at = None if decision.aged_seconds is None else -float(decision.aged_seconds)
+    history = scaling.History(aged_at=aged_at, unknown_since=float("-inf"))
+    return scaling.decide(observation, policy, history).wanted
+
+
+def _load(decision: LastDecision, backlog: int) -> scaling.Load:
+    return scaling.Load(
+        backlog=backlog,
+        busy_slots=decision.busy_slots,
+        waiting=decision.waiting,
+        service_ms=decision.service_ms,
+        arrivals_per_minute=decision.arrivals_per_minute,
+        oldest_seconds=decision.oldest_seconds,
+        upcoming=decision.upcoming,
+        behind_circuit=decision.behind_circuit,
+    )
 
 
 def main(arguments: list[str]) -> int:
     """Explain a pool of the cluster, or one whose manifest comes from standard input; the exit status."""
     parser = argparse.ArgumentParser(
-        prog="jobfleet-operator explain",
+        prog="jobfleet explain",
         description="Say why a WorkerPool has its size: the last decision, its inputs, and what they ask for.",
-        epilog="`kubectl get workerpool NAME -o json | jobfleet-operator explain -` needs no access of its own.",
+        epilog="`kubectl get workerpool NAME -o json | jobfleet explain -` needs no access of its own.",
     )
     parser.add_argument("subject", metavar="workerpool/NAME", help="the pool; - reads its manifest as JSON")
     parser.add_argument("-n", "--namespace", default="default", help="its namespace (default: %(default)s)")
@@ -149,7 +167,7 @@ def main(arguments: list[str]) -> int:
             parser.error(f"this is no WorkerPool but {body.get('kind')!r}")
         sys.stdout.write(f"{words(body)}\n")
     except (KubeError, ValueError) as error:
-        sys.stderr.write(f"jobfleet-operator explain: {error}\n")
+        sys.stderr.write(f"jobfleet explain: {error}\n")
         return 1
     return 0
 

@@ -1,5 +1,6 @@
 """The group `external.metrics.k8s.io`, in which an HPA reads queues and pools: what is asked, and the answers. Pure."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,8 +20,31 @@ OF_QUEUES = frozenset({QUEUE_BACKLOG, QUEUE_OLDEST})
 METRICS = (QUEUE_BACKLOG, QUEUE_OLDEST, POOL_WANTED)
 
 
+class NamesError(Exception):
+    """What should say who may speak for others cannot be read; nobody is answered then."""
+
+
 class BadSelectorError(Exception):
     """A label selector that cannot be read; the message says what can be."""
+
+
+def allowed_names(said: str) -> frozenset[str]:
+    """Names of `requestheader-allowed-names`; none: any name will do, as the API server means it.
+
+    >>> sorted(allowed_names('["front-proxy-client"]')), sorted(allowed_names("null")), sorted(allowed_names(""))
+    (['front-proxy-client'], [], [])
+
+    Raises:
+        NamesError: it is no list of names.
+    """
+    try:
+        names = json.loads(said or "[]") or []
+    except ValueError:
+        names = said
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return frozenset(names)
+    msg = f'requestheader-allowed-names is {said!r} and should be a list of names, such as ["front-proxy-client"]'
+    raise NamesError(msg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ from jobfleet_operator.world import Key, Manifest, PoolResource
 REACTION_SECONDS = 2
 """From the time that a delayed job could be seen until a Pod is made for it, at the latest."""
 
+HELD = frozenset({"RedisUnreachable", "QueueUnreadable"})
+"""Troubles that may pass by themselves: a pool keeps what it knew before."""
+
 Trouble = tuple[str, str]
 """A reason in CamelCase and a sentence."""
 
@@ -36,6 +39,8 @@ class Look:
     now: datetime
     term: int
     """The term of leadership, so that decision numbers rise over all replicas."""
+    unreadable: Mapping[QueueAddress, str] = field(default_factory=dict)
+    """Why single queues cannot be read, for long enough to be said, in a Redis that answers."""
     shares: Mapping[Key, scaling.Limit] = field(default_factory=dict)
     """What quotas leave to those pools that cannot have all they want."""
 
@@ -56,8 +61,15 @@ def queue_trouble(look: Look, queue: Key) -> Trouble | None:
     if url is None:
         problem = look.problems.get(queue, "")
         return ("RedisUnknown", problem) if problem else None
-    outage = look.outages.get(url, "")
-    return ("RedisUnreachable", f"the fleet is held as it is: {outage}") if outage else None
+    return None if address(queue) in look.snapshots else _silence(look, queue, url)
+
+
+def _silence(look: Look, queue: Key, url: str) -> Trouble | None:
+    if outage := look.outages.get(url, ""):
+        return "RedisUnreachable", f"the fleet is held as it is: {outage}"
+    if unreadable := look.unreadable.get(address(queue), ""):
+        return "QueueUnreadable", f"queue {queue.name} cannot be read, its pools are held: {unreadable}"
+    return None
 
 
 def pool_trouble(look: Look, pool: PoolResource, queues: list[Key]) -> Trouble | None:
@@ -87,7 +99,7 @@ def observation(
     trouble: Trouble | None,
 ) -> scaling.Observation | None:
     """What the decision is made from; None: there is none to be made."""
-    if pool.spec is None or (trouble is not None and trouble[0] != "RedisUnreachable"):
+    if pool.spec is None or (trouble is not None and trouble[0] not in HELD):
         return None
     queues = queues_of(pool)
     # Jobs that its workers still hold of queues which it does not name any more need them, and no others.
@@ -157,7 +169,7 @@ def with_status(pool: PoolResource, memory: PoolMemory) -> PoolResource:
         return replace(pool, status=memory.status.written)
     if memory.decision is None:
         memory.decision = _decision_of(pool.status)
-        memory.why = (memory.decision or {}).get("reasons", [""])[0]
+        memory.why = next(iter((memory.decision or {}).get("reasons", [])), "")
         memory.generation = memory.generation or pool.status.get("deploymentGeneration")
     return pool
 

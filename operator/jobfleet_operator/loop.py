@@ -205,15 +205,23 @@ class Loop:
         for pool in pools:
             self._guarded(self._note_pods, look, pool)
         if self._quotas:
-            look = replace(look, shares=self._shared(look, pools))
+            for pool in pools:
+                self._guarded(self._claim, look, pool)
+            look = replace(look, shares=self._shared(look))
         for pool in pools:
             self._guarded(self._do_pool, look, pool)
         for queue in [subject.key for subject in subjects if subject.kind == JOB_QUEUE]:
             self._guarded(self._do_queue, look, queue)
 
-    def _shared(self, look: observe.Look, pools: list[Key]) -> Mapping[Key, Limit]:
-        """What quotas leave to the pools: reckoned once a sweep, and when one of these claims something else."""
-        if claims.renew(look, self._memory.pools, self._memory.queues, pools) or self._shares is None:
+    def _claim(self, look: observe.Look, key: Key) -> None:
+        """Note what a pool would have without quotas."""
+        pool = self._cache.pools.get(key)
+        if pool is not None and claims.renew(look, pool, self._memory.of_pool(pool), self._memory.queues):
+            self._shares = None
+
+    def _shared(self, look: observe.Look) -> Mapping[Key, Limit]:
+        """What quotas leave to the pools: reckoned once a sweep, and when one of them claims something else."""
+        if self._shares is None:
             self._shares = quota.shares(claims.claims(look, self._memory.pools), self._quotas)
         return self._shares
 
@@ -271,6 +279,7 @@ class Loop:
             problems=problems,
             snapshots=snapshots,
             outages=outages,
+            unreadable={place: why for url in by_url for place, why in self._redises.unreadable(url).items()},
             seconds=time.monotonic(),
             now=datetime.now(UTC),
             term=self._leader.term,

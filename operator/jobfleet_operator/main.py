@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from jobfleet.inspection import QueueAddress, end_tasks
-from jobfleet_operator import explain, handlers, names, records
+from jobfleet_operator import handlers, names, records
 from jobfleet_operator.adapters.kube import Kube, KubeError, Unavailable
 from jobfleet_operator.adapters.reach import Reach
 from jobfleet_operator.adapters.redis import Redises
@@ -196,19 +196,15 @@ class Operator:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the operator, or explain a pool; returns the exit status."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if given[:1] == ["explain"]:
-        return explain.main(given[1:])
+    """Run the operator; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="jobfleet-operator",
         description="The jobfleet operator: brings worker pools to the size that their queues ask for. "
-        "It takes its settings from the environment. `jobfleet-operator explain workerpool/NAME` says why a pool "
-        "has its size.",
+        "It takes its settings from the environment. `jobfleet explain workerpool/NAME` says why a pool has its size.",
         epilog="\n".join(f"{variable(name)}: {field.description}" for name, field in Settings.model_fields.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.parse_args(given)
+    parser.parse_args(arguments)
     try:
         settings = Settings.from_env(os.environ)
     except SettingsError as error:

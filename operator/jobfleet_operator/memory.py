@@ -51,7 +51,8 @@ class Flow(NamedTuple):
 
     arrivals_per_minute: int = 0
     service_ms: int | None = None
-    """Mean run time of an attempt; None: none has ended yet."""
+    """Mean run time of an attempt, rounded up, at least 1: jobs that take no time would ask for nobody. None: none has
+    ended yet."""
     finished: int = 0
     """Attempts that the mean is of."""
 
@@ -136,7 +137,7 @@ class PoolMemory:
     """What its PodDisruptionBudget was applied for: generation of the pool, percent, workers to keep in a roll-out."""
     budget_at: float = 0.0
     refusal: str = ""
-    """Why the API server refused the Deployment; "" when it did not."""
+    """What the API server refused that scaling needs, and why; "" when it did not."""
     said: str = ""
     """The trouble that the last warning was about."""
     failures: int = 0
@@ -162,6 +163,8 @@ class QueueMemory:
     secret_url: str | None = None
     """The Redis URL in the Secret that was applied last; None before the first."""
     secret_at: float = 0.0
+    refusal: str = ""
+    """Why the Secret could not be written the last time; "" when it could."""
     completions: deque[tuple[float, int]] = field(default_factory=deque)
     """Recent (seconds, completed so far), for the rate."""
     samples: deque[Sample] = field(default_factory=deque)
@@ -188,7 +191,7 @@ class QueueMemory:
         finished, busy = last.finished - first.finished, last.busy_ms - first.busy_ms
         if not finished:
             finished, busy = last.finished, last.busy_ms
-        return Flow(self._arrivals(), round(busy / finished) if finished else None, finished)
+        return Flow(self._arrivals(), max(1, ceil(busy / finished)) if finished else None, finished)
 
     def _arrivals(self) -> int:
         """Arrivals a minute, without bursts."""

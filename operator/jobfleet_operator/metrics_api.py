@@ -8,7 +8,6 @@ Every replica answers, acting or not: queues are read when they are asked for, a
 """
 
 import asyncio
-import json
 import logging
 import ssl
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from jobfleet_operator.adapters.kube import Kube, KubeError
 from jobfleet_operator.adapters.redis import Redises
 from jobfleet_operator.addresses import RedisUrls
 from jobfleet_operator.cache import Cache
-from jobfleet_operator.external_metrics import BadSelectorError, Value
+from jobfleet_operator.external_metrics import BadSelectorError, NamesError, Value
 from jobfleet_operator.world import Key, Manifest, QueueResource
 
 log = logging.getLogger(__name__)
@@ -45,46 +44,67 @@ class MetricsApi:
         self._port, self._folder = port, folder
         self._kube, self._cache, self._urls, self._redises = kube, cache, urls, redises
         self._names: frozenset[str] = frozenset()
-        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._tls.verify_mode = ssl.CERT_REQUIRED
 
     async def run(self) -> None:
         """Serve; where that cannot be done, say why and try again: scaling goes on without it."""
         while True:
             try:
                 await self._serve()
-            except (KubeError, OSError) as error:
+            except (KubeError, OSError, NamesError) as error:
                 log.warning("external metrics are not served: %s", error)
+            except Exception:
+                log.exception("external metrics are not served")
+            else:
+                continue
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _serve(self) -> None:
-        await self._refresh()
+        """Serve those whom one authority vouches for, until there is another one.
+
+        A context never forgets an authority, and lets a client back in without a look at its certificate. So another
+        authority gets another server.
+        """
+        authority = await self._read_front_proxy()
+        tls = self._context(authority)
         app = web.Application()
         app.router.add_get(external_metrics.ROOT, self._discover)
         app.router.add_get(f"{external_metrics.ROOT}/namespaces/{{namespace}}/{{metric}}", self._values)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         try:
-            await web.TCPSite(runner, port=self._port, ssl_context=self._tls).start()
+            await web.TCPSite(runner, port=self._port, ssl_context=tls).start()
             while True:
                 await asyncio.sleep(REFRESH_SECONDS)
                 try:
-                    await self._refresh()
-                except (KubeError, OSError) as error:
+                    if (other := await self._read_front_proxy()) != authority:
+                        self._context(other)  # one that cannot be used ends nothing
+                        log.info("external metrics: the API server has another authority for its client certificate")
+                        return
+                    self._load_certificate(tls)
+                except (KubeError, OSError, NamesError) as error:
                     log.warning("external metrics: the certificates stay as they were: %s", error)
         finally:
             await runner.cleanup()
 
-    async def _refresh(self) -> None:
+    def _context(self, authority: str) -> ssl.SSLContext:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=authority)
+        tls.verify_mode = ssl.CERT_REQUIRED
+        self._load_certificate(tls)
+        return tls
+
+    def _load_certificate(self, tls: ssl.SSLContext) -> None:
         """New handshakes use what is read here. ssl.SSLError is an OSError."""
+        tls.load_cert_chain(self._folder / "tls.crt", self._folder / "tls.key")
+
+    async def _read_front_proxy(self) -> str:
+        """Note which names may speak for others; returns the authority that must vouch for them, as PEM."""
         found = (await self._kube.get("v1", FRONT_PROXY, "configmaps")).get("data") or {}
         authority = found.get("requestheader-client-ca-file", "")
         if not authority:
             msg = f"the ConfigMap {FRONT_PROXY} has no requestheader-client-ca-file: this API server aggregates no APIs"
             raise KubeError(msg)
-        self._names = frozenset(json.loads(found.get("requestheader-allowed-names") or "[]"))
-        self._tls.load_verify_locations(cadata=authority)
-        self._tls.load_cert_chain(self._folder / "tls.crt", self._folder / "tls.key")
+        self._names = external_metrics.allowed_names(found.get("requestheader-allowed-names", ""))
+        return str(authority)
 
     async def _discover(self, request: web.Request) -> web.Response:
         return self._refused(request) or web.json_response(external_metrics.discovery())
@@ -124,7 +144,7 @@ class MetricsApi:
         place = look.address(queue.key)
         found = {} if url is None else await self._redises.read(url, {place: 0})
         if place not in found:
-            why = problem or "its Redis does not answer"
+            why = problem or (url and self._redises.why(url, place)) or "its Redis does not answer"
             msg = f"JobQueue {queue.key} cannot be read now: {why}"
             raise Unavailable(msg)
         return found[place]

@@ -7,7 +7,7 @@ It joins the cache's records with the snapshots from Redis and with what is reme
 from collections.abc import Mapping
 from dataclasses import replace
 
-from jobfleet_operator import lineage, reconcile, report, resources, scaling, status, terms
+from jobfleet_operator import lineage, names, reconcile, report, resources, scaling, status, terms
 from jobfleet_operator.look import (
     Look,
     Trouble,
@@ -54,9 +54,11 @@ def queue_scene(
             trouble=queue_trouble(look, queue.key),
             servers=servers,
             rate=status.rate(jobs, span),
+            refusal=_refusal(look, queue.key, memory),
             dead_letter_trouble=dead_letter_trouble(look, queue),
         ),
         redis_url=url,
+        missed=_missed(look, queue.key),
         memory=memory,
         seconds=look.seconds,
         now=look.now,
@@ -91,6 +93,8 @@ def pool_scene(
         _remember(memory, decision, seen, pool.spec, look)
     else:
         memory.history = scaling.History()
+    if trouble is None and queues and queues[0] in queue_memories:
+        trouble = _refusal(look, queues[0], queue_memories[queues[0]])
     places = {address(queue) for queue in lineage.served(look.cache, pool, memory)}
     unread = frozenset(place for place in places if place not in look.snapshots)
     return reconcile.PoolScene(
@@ -110,6 +114,20 @@ def pool_scene(
         unread=unread,
         dark=lineage.dark(look.cache.pods_of(pool.key), unread, memory, look.seconds),
     )
+
+
+def _refusal(look: Look, queue: Key, memory: QueueMemory) -> Trouble | None:
+    """Why new Pods would not find the connection. While only its renewal is refused they do."""
+    if not memory.refusal or memory.secret_url == look.urls.get(queue):
+        return None
+    return "SecretRefused", memory.refusal
+
+
+def _missed(look: Look, queue: Key) -> bool:
+    """Whether a Pod waits for the queue's Secret."""
+    said = f'"{names.connection_secret(queue.name)}" not found'
+    pods = (pod for pool in look.cache.pools_of(queue) for pod in look.cache.pods_of(pool))
+    return any(pod.trouble is not None and said in pod.trouble[1] for pod in pods)
 
 
 def _connection(look: Look, queues: list[Key], memories: Mapping[Key, QueueMemory]) -> str | None:
@@ -133,13 +151,15 @@ def _remember(
     spec: WorkerPoolSpec,
     look: Look,
 ) -> None:
-    before, load = observation.size, observation.load
+    before, aged_at = observation.size, memory.history.aged_at
     memory.history, memory.goal, memory.limited = decision.history, decision.size, decision.limit is not None
     if not memory.why:
         memory.why = decision.reasons[0]
-    if decision.size == before or load is None:
+    if decision.size == before:
         return
     memory.why = decision.reasons[0]
+    known, fallback = observation.load is not None, spec.scaling.fallback
+    load = observation.load or scaling.Load(0)
     number = (memory.decision or {}).get("number", 0) + 1
     tightest = min(observation.limits, key=lambda limit: limit.most, default=None)
     memory.decision = {
@@ -149,7 +169,7 @@ def _remember(
         "fromReplicas": before,
         "toReplicas": decision.size,
         "reasons": list(decision.reasons),
-        "backlog": load.backlog,
+        "backlog": load.backlog if known else None,
         "busySlots": load.busy_slots,
         "minReplicas": spec.min_replicas,
         "maxReplicas": spec.max_replicas,
@@ -162,7 +182,9 @@ def _remember(
         "serviceMs": load.service_ms,
         "arrivalsPerMinute": load.arrivals_per_minute,
         "oldestSeconds": load.oldest_seconds,
+        "agedSeconds": None if aged_at is None else int(observation.now - aged_at),
         "floor": observation.floor,
+        "fallback": None if known or fallback is None else fallback.workers,
         "upcoming": load.upcoming,
         "behindCircuit": load.behind_circuit,
         "startSeconds": observation.start_seconds,

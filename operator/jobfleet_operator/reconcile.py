@@ -35,12 +35,18 @@ from jobfleet_operator.world import DeploymentView, PoolResource, QueueResource
 # --- queues ----------------------------------------------------------------------------------------
 
 
+MISSED_SECONDS = 10.0
+"""A Secret that a Pod waits for is applied this often at most: kubelets look again a while after it is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueScene:
     """One JobQueue with all that belongs to it."""
 
     facts: report.QueueFacts
     redis_url: str | None
+    missed: bool
+    """Whether a Pod waits for the Secret."""
     memory: QueueMemory
     seconds: float
     """Now, on the clock that never goes back."""
@@ -52,7 +58,8 @@ def plan_queue(scene: QueueScene) -> list[Action]:
     queue, memory = scene.facts.queue, scene.memory
     plan: list[Action] = []
     if queue.spec is not None and scene.redis_url is not None:
-        stale = scene.seconds - memory.secret_at >= refresh_seconds(queue.identity.uid)
+        fresh = MISSED_SECONDS if scene.missed else refresh_seconds(queue.identity.uid)
+        stale = scene.seconds - memory.secret_at >= fresh
         if stale or memory.secret_url != scene.redis_url:
             secret = resources.connection_secret(queue, scene.redis_url)
             plan.append(actions.ApplySecret(secret, scene.redis_url))
@@ -107,7 +114,10 @@ def plan_pool(scene: PoolScene) -> list[Action]:
     spec = scene.pool.spec
     if spec is not None and not _taken(scene):
         plan += reclaim.plan(scene.pool.key, scene.pods, scene.workers, scene.memory, complete=scene.pods_complete)
-        plan += _fleet(scene, spec, goal)
+        fleet = _fleet(scene, spec, goal)
+        if not any(type(action) in actions.REFUSED for action in fleet):
+            scene.memory.refusal = ""  # what was refused is not wanted any more
+        plan += fleet
         if scene.deployment is not None:
             wanted = goal if spec.mode == "Auto" else scene.deployment.replicas
             plan += disruption.plan(
@@ -146,8 +156,10 @@ def plan_pool(scene: PoolScene) -> list[Action]:
 def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
     """Drain and mark, then the Deployment with as many replicas as it may have now."""
     seen = scene.deployment
+    # Nobody goes then, but a fallback may have raised the size.
+    unknown = scene.decision is not None and scene.load is None
     if seen is None:
-        if scene.connection is None or scene.load is None:
+        if scene.connection is None or (scene.load is None and not (unknown and goal)):
             return []
         first = goal if spec.mode == "Auto" else min(spec.min_replicas, spec.max_replicas)
         manifest = resources.deployment(scene.pool, spec, first, scene.connection)
@@ -168,7 +180,7 @@ def _fleet(scene: PoolScene, spec: WorkerPoolSpec, goal: int) -> list[Action]:
     rolling = rollout.rolling(seen, fleet)
     if rolling and seen.settled and seen.paused:
         plan.append(actions.Release(scene.pool.key))
-    if spec.mode == "Auto" and older:
+    if spec.mode == "Auto" and (older or unknown):
         replicas = max(replicas, room)
     if scene.decision is not None and scene.load is not None:
         retreat = drain.plan(

@@ -40,6 +40,8 @@ class QueueFacts:
     rate: str
     dead_letter_trouble: tuple[str, str] | None = None
     """What is wrong with the queue that spec.deadLetterQueue names, as (reason, sentence)."""
+    refusal: tuple[str, str] | None = None
+    """Why workers cannot be given their connection to it, as (reason, sentence)."""
 
 
 def queue_status(facts: QueueFacts, now: datetime) -> JobQueueStatus | None:
@@ -61,7 +63,10 @@ def queue_status(facts: QueueFacts, now: datetime) -> JobQueueStatus | None:
     if snapshot is None:
         return None
     health, reason, message = queue_health(facts)
-    found = [Finding(status.READY, "True", reason, message), *_dead_letter(facts)]
+    ready = Finding(status.READY, "True", reason, message)
+    if facts.refusal is not None:
+        health, ready = "Degraded", Finding(status.READY, "False", *facts.refusal)
+    found = [ready, *_dead_letter(facts)]
     if queue.spec is not None and queue.spec.circuit_breaker is not None:
         found.append(circuits.finding(snapshot))
     live = {worker.id for worker in snapshot.workers if worker.lease_ms >= 0}
@@ -189,7 +194,10 @@ def pool_findings(facts: PoolFacts) -> list[Finding]:
     if facts.pool.spec is not None and facts.pool.spec.mode == "Recommend":
         ready = Finding(status.READY, "True", "Recommending", "spec.mode is Recommend: the size is told and not set")
     if facts.trouble is not None:
-        ready = Finding(status.READY, "False", *facts.trouble)
+        reason, message = facts.trouble
+        if reason == "RedisUnreachable" and facts.decision is not None and facts.decision.get("fallback") is not None:
+            message += f"; spec.scaling.fallback raised it to {facts.decision['toReplicas']} workers"
+        ready = Finding(status.READY, "False", reason, message)
     limited = Finding(status.SCALING_LIMITED, "False", "WithinLimits", "the pool has the size that it needs")
     if facts.limit is not None:
         why = (

@@ -15,7 +15,7 @@ from typing import Any
 from jobfleet.inspection import HEALTH_PORT, WORKER_NAME_VARIABLE, connection_environment, worker_environment
 from jobfleet_operator import names
 from jobfleet_operator.models import WorkerPoolSpec
-from jobfleet_operator.world import Identity, Manifest, PoolResource, QueueResource
+from jobfleet_operator.world import Identity, Manifest, PoolResource, QueueResource, controller_of
 
 GRACE_BEYOND_DRAIN_SECONDS = 15
 """What a worker gets beyond its drain time to hand the rest back and to end."""
@@ -78,6 +78,14 @@ def connection_secret(queue: QueueResource, redis_url: str) -> Manifest:
         # Not stringData: what server-side apply owns there is not what it finds again in data.
         "data": {name: b64encode(value.encode()).decode() for name, value in content.items()},
     }
+
+
+def is_connection_of(secret: Manifest, queue: str) -> bool:
+    """Whether the operator made this Secret for the queue: one that a backup gave back has lost its owner only."""
+    owner, labels = controller_of(secret), secret["metadata"].get("labels") or {}
+    if owner:
+        return bool(owner.get("kind") == names.JOB_QUEUE and owner.get("name") == queue)
+    return {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.QUEUE_LABEL: queue}.items() <= labels.items()
 
 
 def connection(redis_url: str, realm: str) -> str:

@@ -1,6 +1,7 @@
 """What resources say, in the terms of those who act by it: policy and load for scaling, settings for Redis. Pure."""
 
 from collections.abc import Mapping
+from math import ceil
 
 from jobfleet.inspection import QueueSettings, QueueSnapshot
 from jobfleet_operator import circuits, scaling
@@ -10,7 +11,7 @@ from jobfleet_operator.models import CircuitBreaker, JobQueueSpec, WorkerPoolSpe
 
 def policy(spec: WorkerPoolSpec) -> scaling.Policy:
     """The pool's spec as the policy of `scaling.decide`."""
-    up, down = spec.scaling.scale_up, spec.scaling.scale_down
+    up, down, fallback = spec.scaling.scale_up, spec.scaling.scale_down, spec.scaling.fallback
     return scaling.Policy(
         min_workers=spec.min_replicas,
         max_workers=spec.max_replicas,
@@ -21,6 +22,7 @@ def policy(spec: WorkerPoolSpec) -> scaling.Policy:
         tolerance_percent=spec.scaling.tolerance_percent,
         up=scaling.Growth(up.stabilization_seconds, up.percent_per_step),
         down=scaling.Shrinkage(down.stabilization_seconds, down.percent_per_step, down.period_seconds),
+        fallback=None if fallback is None else scaling.Fallback(fallback.workers, fallback.after_seconds),
     )
 
 
@@ -66,7 +68,7 @@ def load(
         backlog=backlog + waiting,
         busy_slots=busy,
         waiting=waiting,
-        service_ms=busy_ms // finished if finished else None,
+        service_ms=ceil(busy_ms / finished) if finished else None,
         arrivals_per_minute=arrivals,
         oldest_seconds=oldest,
         upcoming=upcoming,

@@ -9,8 +9,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, Protocol, cast, get_args, get_origin, get_type_hints
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Union, cast, get_args, get_origin, get_type_hints
+from uuid import UUID
 
+from jobfleet import codec
 from jobfleet.batch import BatchItem
 from jobfleet.errors import ConfigurationError, InvalidJob
 
@@ -18,6 +23,16 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_STEADY: Final = frozenset(
+    (Any, NoneType, bool, int, float, str, bytes, list, dict, date, datetime, time, timedelta, Decimal, UUID)
+)
+"""Types that pydantic reads back from what is sent of them, whatever the value."""
+_STEADY_AROUND_STEADY = (list, set, frozenset, Union, UnionType)
+
+_REMEDY = (
+    "let its type read what it writes: one alias for both ways, validators that leave alone what they have made, "
+    "strict only for what is not sent as text"
+)
 
 
 class Contract(Protocol):
@@ -26,8 +41,12 @@ class Contract(Protocol):
     def pack(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The call's arguments by name, checked and in a form that travels.
 
+        All fields of models are sent, also those at their defaults: the handler gets what was enqueued. Parameters
+        that the call leaves out are not sent: their defaults are the handler's.
+
         Raises:
-            InvalidJob: one is missing, unknown or wrong; ``args.<name>`` says which.
+            InvalidJob: one is missing, unknown or wrong, or could not be read where the handler runs; ``args.<name>``
+                says which.
         """
 
     def unpack(self, sent: dict[str, Any]) -> dict[str, Any]:
@@ -57,19 +76,21 @@ class Arguments:
         where = f"handler {function.__qualname__}"
         hints = _hints(function)
         fields: dict[str, Any] = {}
-        extra = False
+        self._steady = True
+        self._extra = ""
         for name, parameter in self._signature.parameters.items():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                extra = True
+                self._extra = name
             elif parameter.kind not in _NAMED:
                 raise ConfigurationError(f"{where}: parameter {parameter} must have a name to be sent under")
             elif name not in self._injected:
                 hint = hints.get(name, Any)
+                self._steady &= _is_steady(hint)
                 fields[name] = hint if parameter.default is inspect.Parameter.empty else NotRequired[hint]
         typed_dict: Any = TypedDict  # its fields are known at run time only
         shape = typed_dict("Arguments", fields)
-        shape.__pydantic_config__ = ConfigDict(extra="allow" if extra else "forbid")
-        self._takes_none = not fields and not extra
+        shape.__pydantic_config__ = ConfigDict(extra="allow" if self._extra else "forbid")
+        self._takes_none = not fields and not self._extra
         adapter = _adapter(shape, where)
         self._check: Callable[[Any], dict[str, Any]] = adapter.validator.validate_python
         self._dump = adapter.serializer.to_python
@@ -81,9 +102,17 @@ class Arguments:
                 kwargs = self._signature.bind_partial(*args, **kwargs).arguments
             except TypeError as error:
                 raise InvalidJob("args", str(error)) from error
+            if self._extra:
+                kwargs |= kwargs.pop(self._extra, {})  # bound under the name of **extra, sent under their own
         if self._injected and (sent := self._injected & kwargs.keys()):
             raise InvalidJob(f"args.{min(sent)}", "the worker fills this in (Depends); it is not sent")
-        packed: dict[str, Any] = self._dump(_checked(self._check, kwargs), by_alias=True, exclude_unset=True)
+        checked = _checked(self._check, kwargs)
+        try:
+            packed: dict[str, Any] = self._dump(checked, by_alias=True, round_trip=True)
+        except (TypeError, ValueError) as error:
+            raise _unsendable(error) from error
+        if not self._steady:
+            _prove(packed, self._check, self._dump)
         return packed
 
     def unpack(self, sent: dict[str, Any]) -> dict[str, Any]:
@@ -127,9 +156,12 @@ class ItemArguments:
         """See :class:`Contract`; takes one ``T``, or its fields by name."""
         if len(args) > 1 or (args and kwargs):
             raise InvalidJob("args", "give one item, or its fields by name")
-        packed: dict[str, Any] = self._dump(
-            _checked(self._check, args[0] if args else kwargs), by_alias=True, exclude_unset=True
-        )
+        checked = _checked(self._check, args[0] if args else kwargs)
+        try:
+            packed: dict[str, Any] = self._dump(checked, by_alias=True, round_trip=True)
+        except (TypeError, ValueError) as error:
+            raise _unsendable(error) from error
+        _prove(packed, self._check, self._dump)
         return packed
 
     def unpack(self, sent: dict[str, Any]) -> dict[str, Any]:
@@ -142,6 +174,22 @@ def _item_type(hint: Any) -> Any:
         return None
     (inner,) = get_args(hint)
     return get_args(inner)[0] if get_origin(inner) is BatchItem else None
+
+
+def _is_steady(hint: Any) -> bool:
+    """Whether every value of that type can be read back; of models and the like, each value must show it.
+
+    >>> _is_steady(list[str] | None), _is_steady(dict[str, BatchItem[int]])
+    (True, False)
+    """
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is None:
+        return hint in _STEADY
+    if origin is Literal:
+        return all(type(value) in _STEADY for value in parts)
+    if origin is dict:
+        return parts[0] is str and _is_steady(parts[1])
+    return origin in _STEADY_AROUND_STEADY and all(map(_is_steady, parts))
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -168,13 +216,37 @@ def _checked(check: Callable[[Any], Any], values: Any) -> Any:
     except ValueError as error:  # pydantic's ValidationError is one; to name it, pydantic would have to be imported
         if not hasattr(error, "errors"):
             raise
-        raise _first_problem(cast("ValidationError", error)) from error
+        field, problem = _first_problem(cast("ValidationError", error))
+        raise InvalidJob(field, problem) from error
 
 
-def _first_problem(error: ValidationError) -> InvalidJob:
+def _unsendable(error: Exception) -> InvalidJob:
+    return InvalidJob("args", f"pydantic cannot write them: {error}; use types that it can, with text for keys")
+
+
+def _prove(packed: dict[str, Any], check: Callable[[Any], Any], dump: Callable[..., Any]) -> None:
+    """See to it that the handler will get what ``packed`` holds: there, the job would fail for good or be another."""
+    try:
+        got = check(codec.travelled(packed))
+    except ValueError as error:
+        if not hasattr(error, "errors"):
+            raise
+        field, problem = _first_problem(cast("ValidationError", error))
+        raise InvalidJob(field, f"the handler could not read what would be sent: {problem}; {_REMEDY}") from error
+    again = dump(got, by_alias=True, round_trip=True)
+    if again == packed:
+        return
+    for name, value in packed.items():
+        arrived = again.get(name)
+        if codec.pack_result(arrived) != codec.pack_result(value):  # a tuple may be a list by now, NaN is never equal
+            problem = f"the handler would get {arrived!r:.80} instead of {value!r:.80}"
+            raise InvalidJob(f"args.{name}", f"{problem}; {_REMEDY}")
+
+
+def _first_problem(error: ValidationError) -> tuple[str, str]:
     problems = error.errors(include_url=False)
     first = problems[0]
     field = ".".join(str(part) for part in ("args", *first["loc"]))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     got = "" if first["type"] == "missing" else f", not {first['input']!r:.80}"
-    return InvalidJob(field, f"{first['msg']}{got}{more}")
+    return field, f"{first['msg']}{got}{more}"

@@ -55,8 +55,8 @@ class AuditEntry:
         id: orders the entries of a queue.
         at_ms: when, by Redis' clock, Unix ms; of an act in several parts, the last one's.
         who: as its author calls itself.
-        verb: pause, resume, configure, group, cancel, retry, discard, clean, purge, forward, close-circuit, drain,
-            undrain, resize, and the operator's scale and reclaim.
+        verb: pause, resume, configure, group, cancel, retry, discard, clean, mend, purge, forward, close-circuit,
+            drain, undrain, resize, and the operator's scale and reclaim.
         count: how many jobs it was done to (of drain, undrain, resize and scale: workers); 0: none, or it is about the
             queue.
         what: the first few ids, settings as ``name old->new``, or which jobs were meant.

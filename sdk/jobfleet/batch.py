@@ -48,13 +48,14 @@ class BatchItem(Generic[T]):
         """
         self._decide(result, None)
 
-    def fail(self, error: BaseException | str) -> None:
+    def fail(self, error: BaseException | type[BaseException] | str) -> None:
         """This attempt failed; a signal (``Snooze``, ``Unrecoverable``…) steers the job as if a handler raised it.
 
         Raises:
+            TypeError: ``error`` is neither an exception, nor the class of one, nor a text.
             RuntimeError: it has its verdict already.
         """
-        self._decide(None, BatchItemFailed(error) if isinstance(error, str) else error)
+        self._decide(None, _exception(error))
 
     def _decide(self, result: Any, error: BaseException | None) -> None:
         if self.decided:
@@ -68,3 +69,12 @@ class BatchItem(Generic[T]):
 
 class BatchItemFailed(Exception):
     """A batch handler failed one item with a text."""
+
+
+def _exception(error: Any) -> BaseException:
+    if isinstance(error, str):
+        return BatchItemFailed(error)
+    raised = error() if isinstance(error, type) and issubclass(error, BaseException) else error
+    if not isinstance(raised, BaseException):
+        raise TypeError(f"fail: {error!r:.80} must be an exception, a class of exceptions, or a text")
+    return raised

@@ -1,4 +1,7 @@
-"""The command line: ``jobfleet worker``, ``status``, ``job``, ``audit`` and ``close-circuit``."""
+"""The command line: ``jobfleet worker``, ``status``, ``job``, ``audit`` and ``close-circuit``.
+
+And ``explain``, which is the operator's, and is there where its packages are: this one knows nothing of Kubernetes.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 import asyncio
 import dataclasses
 import importlib
+import importlib.metadata
 import json
 import logging
 import os
@@ -21,11 +25,16 @@ from jobfleet.log_format import install
 from jobfleet.status import QueueStatus
 
 EXIT_UNKNOWN, EXIT_USAGE, EXIT_UNAVAILABLE = 1, 2, 3
+FOREIGN = "jobfleet.commands"
+"""Entry points of commands that others have: each takes the arguments after its name and returns the exit status."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command that ``arguments`` (or the process' own) name, and exit."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["explain"]:
+        sys.exit(_foreign(*given))
+    options = _parser().parse_args(given)
     try:
         code = options.run(options)
     except (ConfigurationError, InvalidJob) as error:
@@ -110,7 +119,19 @@ def _parser() -> argparse.ArgumentParser:
     circuit.add_argument("queue", metavar="QUEUE")
     circuit.add_argument("--group", default="", metavar="GROUP", help="whose circuit it is [the queue's]")
     circuit.set_defaults(run=_close_circuit)
+
+    commands.add_parser("explain", help="say why a WorkerPool has its size (where kubectl works)", add_help=False)
     return parser
+
+
+def _foreign(name: str, *arguments: str) -> int:
+    try:
+        (point,) = importlib.metadata.entry_points(group=FOREIGN, name=name)
+        command = point.load()
+    except (ValueError, ImportError):
+        print(f"jobfleet: {name} needs the operator's packages: pip install 'jobfleet[operator]'", file=sys.stderr)
+        return EXIT_USAGE
+    return int(command(list(arguments)))
 
 
 def _load(target: str) -> Fleet:
@@ -153,7 +174,7 @@ def _worker(options: argparse.Namespace) -> int:
     )
 
     async def serve() -> None:
-        await fleet.worker(settings).run()
+        await fleet.worker(settings).run(signals=True)
 
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         runner.run(serve())

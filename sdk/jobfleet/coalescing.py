@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from jobfleet.errors import InvalidJob, QueueFull
 from jobfleet.scripts.producing import BATCH, NewJob
 
+T = TypeVar("T")
 Send = Callable[[Sequence[NewJob]], Awaitable[list[str | None]]]
 
 
@@ -55,9 +57,10 @@ class Coalescer:
         try:
             answers = await self._send([job for job, _ in batch])
         except QueueFull as full:
-            if full.room:
-                await self._send_batch(batch[: full.room])
-            _fail(batch[full.room :], full)
+            going, staying = _divided(batch, full)
+            _fail(staying, full)
+            if going:
+                await self._send_batch(going)
         except InvalidJob as error:
             if len(batch) == 1:
                 _fail(batch, error)
@@ -75,6 +78,28 @@ class Coalescer:
             for (_, future), answer in zip(batch, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
+
+
+def _divided(batch: Sequence[T], full: QueueFull) -> tuple[list[T], list[T]]:
+    """Those of a refused batch for which there is room, or that need none, in their order; and the others.
+
+    >>> full = QueueFull("photos", length=9, limit=10)
+    >>> full.needless = frozenset({0, 3})
+    >>> _divided("abcde", full)
+    (['a', 'b', 'd'], ['c', 'e'])
+    """
+    room = full.room
+    going: list[T] = []
+    staying: list[T] = []
+    for place, one in enumerate(batch):
+        if place in full.needless:
+            going.append(one)
+        elif room:
+            room -= 1
+            going.append(one)
+        else:
+            staying.append(one)
+    return going, staying
 
 
 def _fail(batch: list[tuple[NewJob, asyncio.Future[str | None]]], error: Exception) -> None:

@@ -126,10 +126,23 @@ def pack_body(shell: bytes, args: dict[str, Any]) -> bytes:
         raise _culprit(args, error) from error
 
 
+def travelled(args: dict[str, Any]) -> dict[str, Any]:
+    """Arguments as they arrive at the worker: those of types that MessagePack lacks in another form.
+
+    Raises:
+        InvalidJob: they cannot be sent, or not be read once they are; the field is named if it can be.
+    """
+    try:
+        arrived: dict[str, Any] = msgspec.msgpack.decode(_encoder.encode(args))
+    except (TypeError, OverflowError, ValueError, RecursionError) as error:
+        raise _culprit(args, error) from error
+    return arrived
+
+
 def _culprit(args: dict[str, Any], error: Exception) -> InvalidJob:
     for key, value in args.items():
         try:
-            _encoder.encode(value)
+            msgspec.msgpack.decode(_encoder.encode(value))
         except (TypeError, OverflowError, ValueError, RecursionError) as inner:
             return InvalidJob(
                 f"args.{key}",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from jobfleet.audit import AuditEntry
 from jobfleet.environment import DEFAULT_REALM, Environment
-from jobfleet.errors import Unavailable
+from jobfleet.errors import ConfigurationError, Unavailable
 from jobfleet.fleet import Fleet
 from jobfleet.flows import FailureFilter
 from jobfleet.handlers import Handler, Treatment
@@ -56,7 +56,13 @@ class Health:
 
 
 def create_simple_config(host: str = "localhost", port: int = 6379, *, queues: Iterable[str] = ()) -> SimpleConfig:
-    """The configuration for a Redis without a password at ``host``:``port``."""
+    """The configuration for a Redis without a password at ``host``:``port``.
+
+    Raises:
+        ConfigurationError: ``queues`` is one text and no list of names.
+    """
+    if isinstance(queues, str):
+        raise ConfigurationError(f"queues: {queues!r} is one text and no list of names; write queues=({queues!r},)")
     return SimpleConfig(f"redis://{host}:{port}/0", queues=tuple(queues))
 
 

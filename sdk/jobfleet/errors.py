@@ -21,7 +21,6 @@ A foreign error (of redis-py, of pydantic) is translated where it enters, with t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Self
 
 MAX_DELAY_SECONDS = 10 * 366 * 86_400
@@ -37,15 +36,18 @@ class ConfigurationError(JobfleetError):
 
 
 class InvalidJob(JobfleetError, ValueError):
-    """A job was refused before anything was written.
+    """A job, or what was said of it, is wrong; it was not accepted.
 
     Attributes:
         field: what is wrong, as the caller spells it: ``priority``, ``args.photo_id``, ``queue``.
+        accepted: of an ``enqueue_many`` in several round trips, the ids of the jobs that were accepted before, in
+            order: send the calls from ``len(accepted)`` on again, not all. Empty where none was.
     """
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
+        self.accepted: tuple[str, ...] = ()
 
 
 class JobFailed(JobfleetError):
@@ -53,17 +55,22 @@ class JobFailed(JobfleetError):
 
 
 class QueueFull(JobfleetError):
-    """The queue has reached its maximum length, and what was sent with this call was not accepted.
+    """The queue has reached its maximum length, and a job that needs room was not accepted.
+
+    A job whose id is known, or that another one stands for, or that replaces one, needs none and is not refused.
 
     Attributes:
         queue, length, limit: which queue, how many jobs wait or are delayed in it, and how many may.
-        accepted: of an ``enqueue_many`` that waited, the ids of the jobs that were accepted before, in order.
+        accepted: of an ``enqueue_many`` in several round trips, or that waited, the ids of the jobs that were accepted
+            before, in order: send the calls from ``len(accepted)`` on again, not all.
+        needless: places, from 0, of those jobs of the refused batch that need no room; for who sends batches.
     """
 
     def __init__(self, queue: str, length: int, limit: int) -> None:
         super().__init__(self._sentence(queue, length, limit))
         self.queue, self.length, self.limit = queue, length, limit
         self.accepted: tuple[str, ...] = ()
+        self.needless: frozenset[int] = frozenset()
 
     @staticmethod
     def _sentence(queue: str, length: int, limit: int) -> str:
@@ -77,16 +84,15 @@ class QueueFull(JobfleetError):
         """How many jobs the queue had room for."""
         return max(0, self.limit - self.length)
 
-    def after(self, seconds: float, accepted: Sequence[str] = ()) -> Self:
+    def after(self, seconds: float) -> Self:
         """The same error for whoever has waited for room."""
         error = type(self)(self.queue, self.length, self.limit)
         error.args = (f"{self.args[0].partition(';')[0]}; enqueue waited {seconds:g} s for room",)
-        error.accepted = tuple(accepted)
         return error
 
 
 class MemoryHigh(QueueFull):
-    """Redis uses more of its memory than the queue's ``max_memory_percent`` allows; nothing was accepted.
+    """Redis uses more of its memory than the queue's ``max_memory_percent`` allows; else as :class:`QueueFull`.
 
     Attributes:
         queue, length, limit: which queue, the memory used and the memory allowed, in percent of ``maxmemory``.
@@ -109,7 +115,13 @@ class Unavailable(JobfleetError):
     """Redis gave no answer in the time allowed, retries included.
 
     An enqueue that ends so may or may not have been accepted; repeating it with the same job id is safe.
+
+    Attributes:
+        accepted: of an ``enqueue_many`` in several round trips, the ids of the jobs that were accepted for certain
+            before, in order.
     """
+
+    accepted: tuple[str, ...] = ()
 
 
 class InspectionError(JobfleetError):

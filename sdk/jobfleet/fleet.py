@@ -15,12 +15,13 @@ from jobfleet.batch import BatchItem
 from jobfleet.environment import DEFAULT_REALM, DEFAULT_REDIS_URL, Environment, actor_of
 from jobfleet.handle import Job
 from jobfleet.handlers import DEFAULT_BATCH_WAIT_SECONDS, Handler, RunIn, Treatment
-from jobfleet.job import JobView, result_of
+from jobfleet.job import JobView
 from jobfleet.middleware import Middleware
 from jobfleet.options import JobOptions, Options, check_queue_name
 from jobfleet.policy import RetryIn, Rules
 from jobfleet.producer import Producer
 from jobfleet.queues import QueueHandle, SyncQueueHandle
+from jobfleet.record import result_of
 from jobfleet.scripts import looking
 from jobfleet.seal import PLAIN, Seal
 from jobfleet.status import QueueStatus
@@ -43,21 +44,30 @@ class Fleet(Producer):
 
     ``seal`` says whether arguments and results are compressed or encrypted on their way; producers, workers and whoever
     looks on need keys that fit. ``actor`` is who acts, as the audit of queues tells it; where it is not given, the
-    environment tells: ``JOBFLEET_ACTOR``, or a worker's or Pod's name, or user@host.
+    environment tells: ``JOBFLEET_ACTOR``, or a worker's or Pod's name, or user@host. ``strict``: enqueueing by name is
+    refused with InvalidJob where this fleet has not declared that job in that queue.
 
     Raises:
         ConfigurationError: the URL is none of Redis.
     """
 
     def __init__(
-        self, redis_url: str = DEFAULT_REDIS_URL, *, realm: str = DEFAULT_REALM, seal: Seal = PLAIN, actor: str = ""
+        self,
+        redis_url: str = DEFAULT_REDIS_URL,
+        *,
+        realm: str = DEFAULT_REALM,
+        seal: Seal = PLAIN,
+        actor: str = "",
+        strict: bool = False,
     ) -> None:
-        super().__init__(redis_url, realm, seal)
+        super().__init__(redis_url, realm, seal, strict=strict)
         self.environment = Environment(redis_url=redis_url, realm=realm)
         self._actor = actor
 
     @classmethod
-    def from_env(cls, variables: Mapping[str, str] | None = None, *, seal: Seal | None = None) -> Self:
+    def from_env(
+        cls, variables: Mapping[str, str] | None = None, *, seal: Seal | None = None, strict: bool = False
+    ) -> Self:
         """A fleet as the environment says: ``JOBFLEET_REDIS_URL``, ``JOBFLEET_REALM``, and for a worker the rest.
 
         Where no ``seal`` is given, the keys of ``JOBFLEET_KEYS`` seal and open.
@@ -71,6 +81,7 @@ class Fleet(Producer):
             realm=environment.realm,
             seal=environment.seal if seal is None else seal,
             actor=environment.actor,
+            strict=strict,
         )
         fleet.environment = environment
         return fleet
@@ -188,6 +199,7 @@ class Fleet(Producer):
 
         Raises:
             JobFailed: it failed or was cancelled.
+            SealError: it completed, and its result cannot be opened: this fleet has not the key that sealed it.
             TimeoutError: it has not ended in ``timeout`` seconds.
             LookupError: there is no such job, or no longer.
         """

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from jobfleet.audit import NOBODY, Author
-from jobfleet.errors import InvalidJob, JobfleetError, QueueFull
+from jobfleet.errors import InvalidJob, JobfleetError, QueueFull, Unavailable
 from jobfleet.job import JobView
 from jobfleet.scripts import looking, producing, steering
 from jobfleet.scripts.command import Command, Pause
@@ -94,15 +94,27 @@ def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Flow[list[str]]:
     """Enqueue any number of jobs, :data:`BATCH` in a call; the answer has the id of each, or of what stands for it.
 
     Where a job's producer waits for room, all are sent as room comes.
+
+    Raises:
+        InvalidJob, QueueFull, Unavailable: with the ids of those that were accepted before.
     """
     wait = max((job.wait for job in jobs), default=0.0)
-    if wait:
-        return (yield from _enqueue_patiently(realm, queue, jobs, wait))
     ids: list[str] = []
-    for start in range(0, len(jobs), BATCH):
-        batch = jobs[start : start + BATCH]
-        answers = yield producing.enqueue(realm, queue, batch)
-        ids += _ids(batch, answers)
+    try:
+        if wait:
+            yield from _enqueue_patiently(realm, queue, jobs, wait, ids)
+        else:
+            for start in range(0, len(jobs), BATCH):
+                batch = jobs[start : start + BATCH]
+                answers = yield producing.enqueue(realm, queue, batch)
+                ids += _ids(batch, answers)
+    except (InvalidJob, QueueFull, Unavailable) as error:
+        error.accepted = tuple(ids)
+        if ids:
+            error.args = (
+                f"{error}; {len(ids)} of the {len(jobs)} jobs were accepted before, see the error's accepted",
+            )
+        raise
     return ids
 
 
@@ -110,9 +122,11 @@ def _ids(batch: Sequence[NewJob], answers: Sequence[str | None]) -> list[str]:
     return [answer or job.id for job, answer in zip(batch, answers, strict=True)]
 
 
-def _enqueue_patiently(realm: str, queue: str, jobs: Sequence[NewJob], wait: float) -> Flow[list[str]]:
-    """Send as many as there is room for; where there is none, look again with one, every now and then."""
-    ids: list[str] = []
+def _enqueue_patiently(realm: str, queue: str, jobs: Sequence[NewJob], wait: float, ids: list[str]) -> Flow[None]:
+    """Send as many as there is room for; where there is none, look again with one, every now and then.
+
+    ``ids`` grows by those that are accepted.
+    """
     most, tries, until = BATCH, 0, time.monotonic() + wait
     while len(ids) < len(jobs):
         batch = jobs[len(ids) : len(ids) + most]
@@ -127,11 +141,10 @@ def _enqueue_patiently(realm: str, queue: str, jobs: Sequence[NewJob], wait: flo
         else:
             left = until - time.monotonic()
             if left <= 0:
-                raise answer.after(wait, ids)
+                raise answer.after(wait)
             tries += 1
             most = 1
             yield Pause(min(left, producing.room_pause(tries)))
-    return ids
 
 
 def job(realm: str, queue: str, job_id: str, seal: Seal = PLAIN) -> Flow[JobView | None]:
@@ -189,7 +202,13 @@ def _of_groups(realm: str, queue: str, most: int, seal: Seal) -> Flow[list[JobVi
 
 
 def failed(realm: str, queue: str, wanted: FailureFilter, most: int, seal: Seal = PLAIN) -> Flow[list[JobView]]:
-    """The failed jobs that are meant, the newest first, at most ``most``."""
+    """The failed jobs that are meant, the newest first, at most ``most``.
+
+    Raises:
+        InvalidJob: ``wanted`` is no filter.
+    """
+    if not isinstance(wanted, FailureFilter):
+        raise InvalidJob("wanted", f"{wanted!r:.80} must be a FailureFilter, as FailureFilter(kind='OSError')")
     return (yield from _pages(partial(looking.list_jobs, realm, queue, State.FAILED, seal=seal), most, wanted))
 
 
@@ -226,14 +245,14 @@ def cancel(realm: str, queue: str, job_id: str, by: Author = NOBODY) -> Flow[Can
 
 
 def retry_where(
-    realm: str, queue: str, wanted: FailureFilter, spacing_ms: int, seal: Seal = PLAIN, by: Author = NOBODY
+    realm: str, queue: str, wanted: FailureFilter, spacing_us: int, seal: Seal = PLAIN, by: Author = NOBODY
 ) -> Flow[int]:
-    """Retry all failed jobs that are meant, ``spacing_ms`` apart; the answer is how many."""
+    """Retry all failed jobs that are meant, so many microseconds apart; the answer is how many."""
     jobs: list[JobView] = yield from failed(realm, queue, wanted, 1_000_000, seal)
     total, by = 0, by.about(wanted.words())
     for start in range(0, len(jobs), PAGE):
         ids = [job.id for job in jobs[start : start + PAGE]]
-        answers = yield steering.retry(realm, queue, ids, spacing_ms, total * spacing_ms, by)
+        answers = yield steering.retry(realm, queue, ids, spacing_us, total * spacing_us, by)
         total += sum(answers)
         by = by.about(by.words, goes_on=total > 0)
     return total

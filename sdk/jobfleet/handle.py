@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
 
+from jobfleet.errors import InvalidJob
 from jobfleet.options import JobOptions, Options
 
 if TYPE_CHECKING:
@@ -24,9 +25,12 @@ class Job(Generic[P, R]):
     Every enqueue returns after Redis has the job, and gives the job's id.
 
     Raises (from every enqueue):
-        InvalidJob: an argument or option is wrong; nothing was sent.
-        QueueFull: the queue, or Redis (:class:`jobfleet.MemoryHigh`), has no room for it; nothing was sent.
+        InvalidJob: an argument or option is wrong, or the job too large for its queue; it was not accepted.
+        QueueFull: the queue, or Redis (:class:`jobfleet.MemoryHigh`), has no room for it; it was not accepted.
         Unavailable: Redis gave no answer in time; the job may or may not have been accepted.
+
+    A call with many jobs may have been accepted in part: the error's ``accepted`` has the ids of these, the first ones
+    of the call. Where it is empty, none was, but for ``Unavailable``.
     """
 
     def __init__(self, producer: Producer, handler: Handler, function: Callable[P, R], options: JobOptions) -> None:
@@ -72,7 +76,7 @@ class Job(Generic[P, R]):
         return job_id
 
     async def enqueue_many(self, calls: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Enqueue many, a thousand a round trip; each call is its arguments by name. All are checked first."""
+        """Enqueue many, a thousand a round trip; each call is its arguments by name, all checked first."""
         return await self._producer.send(self.queue, self._items(calls))
 
     def enqueue_many_sync(self, calls: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -84,7 +88,26 @@ class Job(Generic[P, R]):
 
     def _items(self, calls: Iterable[Mapping[str, Any]]) -> list[tuple[str, dict[str, Any], JobOptions]]:
         name, pack, options = self.name, self._handler.arguments.pack, self._options
-        return [(name, pack((), call if type(call) is dict else dict(call)), options) for call in calls]
+        items = [(name, pack((), call if type(call) is dict else _named(call)), options) for call in _each(calls)]
+        if options.job_id is not None and len(items) > 1:
+            raise InvalidJob(
+                "job_id",
+                f"{options.job_id!r} is the id of one job, and there are {len(items)}: all but the first would be "
+                "taken as known already; leave it out, or enqueue one by one with an id each",
+            )
+        return items
 
     def __repr__(self) -> str:
         return f"<Job {self.name!r} in queue {self.queue!r}>"
+
+
+def _each(calls: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    if isinstance(calls, Mapping | str | bytes) or not isinstance(calls, Iterable):
+        raise InvalidJob("calls", f"{calls!r:.80} must be a list of calls, each a mapping of argument names to values")
+    return calls
+
+
+def _named(call: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(call, Mapping):
+        raise InvalidJob("calls", f"{call!r:.80} must be a mapping of argument names to values")
+    return dict(call)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from jobfleet.arguments import Arguments, Contract, ItemArguments
 from jobfleet.dependencies import Need, needs_of
-from jobfleet.errors import ConfigurationError
+from jobfleet.errors import ConfigurationError, InvalidJob
 from jobfleet.middleware import Chain
 from jobfleet.options import JobOptions, check_job_name, check_queue_name
 from jobfleet.policy import Policy, RetryIn, Rules
@@ -47,9 +47,10 @@ class Treatment:
     def __post_init__(self) -> None:
         if self.run_in not in (None, "loop", "thread", "process"):
             raise ConfigurationError(f"run_in: {self.run_in!r} is unknown; use 'loop', 'thread' or 'process'")
-        if not 0 <= self.batch <= MAX_BATCH_SIZE:
-            raise ConfigurationError(f"batch: {self.batch!r} must lie between 1 and {MAX_BATCH_SIZE}")
-        if not 0 <= self.batch_wait <= MAX_BATCH_WAIT_SECONDS:
+        if type(self.batch) is not int or not 0 <= self.batch <= MAX_BATCH_SIZE:
+            raise ConfigurationError(f"batch: {self.batch!r} must be a whole number from 1 to {MAX_BATCH_SIZE}")
+        wait = self.batch_wait
+        if type(wait) not in (int, float) or not 0 <= wait <= MAX_BATCH_WAIT_SECONDS:
             raise ConfigurationError(
                 f"batch_wait: {self.batch_wait!r} must be seconds from 0 to {MAX_BATCH_WAIT_SECONDS:.0f}"
             )
@@ -158,6 +159,23 @@ class Registry:
     def find(self, queue: str, name: str) -> Handler | None:
         """The handler of that name in that queue."""
         return self._handlers.get((queue, name))
+
+    def require(self, queue: str, name: str) -> None:
+        """See to it that there is a handler of that name in that queue.
+
+        Raises:
+            InvalidJob: there is none; the error has what comes near.
+        """
+        if (queue, name) in self._handlers:
+            return
+        field, said, known = "queue", queue, list(self.queues())
+        if queue in known:
+            field, said, known = "name", name, list(self.names(queue))
+        import difflib  # noqa: PLC0415 - nobody else pays for it
+
+        near = difflib.get_close_matches(str(said), known, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known) or 'none'}"
+        raise InvalidJob(field, f"{said!r} is not declared in this fleet, which is strict{meant}")
 
     def queues(self) -> tuple[str, ...]:
         """The queues that have handlers, sorted."""

@@ -19,7 +19,7 @@ from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.patience import Patience
 from jobfleet.dead_letters import carry
 from jobfleet.ending import end_tasks
-from jobfleet.errors import InspectionError, JobfleetError
+from jobfleet.errors import InspectionError, JobfleetError, Unavailable
 from jobfleet.keys import WAKE_CHANNEL
 from jobfleet.scripts import looking, processing, steering
 from jobfleet.scripts.command import Command
@@ -159,17 +159,23 @@ class Inspector:
         self._writes = asyncio.Semaphore(_WRITES_AT_ONCE)
         self._read_at = 0.0
         self._trouble_until = 0.0
+        self._refused_at: dict[QueueAddress, float] = {}
+        """When each queue was unreadable last though Redis answered, of the last few seconds."""
 
     def _by(self, why: str) -> Author:
         return Author(self._actor, why)
 
     @contextlib.asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
-        """Translates errors, and notes trouble: right after an outage leases have ended that nobody could renew."""
+        """Translates errors, and notes trouble: right after an outage leases have ended that nobody could renew.
+
+        What one queue refuses is no trouble of the others.
+        """
         try:
             yield
         except JobfleetError as error:
-            self._trouble_until = time.monotonic() + processing.LEASE_MS / 1000
+            if isinstance(error, Unavailable):
+                self._trouble_until = time.monotonic() + processing.LEASE_MS / 1000
             raise InspectionError(str(error)) from error
 
     @contextlib.asynccontextmanager
@@ -182,18 +188,45 @@ class Inspector:
         self, addresses: Iterable[QueueAddress], ahead_ms: Mapping[QueueAddress, int] | None = None
     ) -> dict[QueueAddress, QueueSnapshot]:
         """All these queues in one round trip; `ahead_ms` says how far to look ahead at their delayed jobs."""
+        found, unreadable = await self.read(addresses, ahead_ms)
+        for message in unreadable.values():
+            raise InspectionError(message)
+        return found
+
+    async def read(
+        self, addresses: Iterable[QueueAddress], ahead_ms: Mapping[QueueAddress, int] | None = None
+    ) -> tuple[dict[QueueAddress, QueueSnapshot], dict[QueueAddress, str]]:
+        """As `snapshots`, of those queues that can be read; and why the others cannot, though Redis answers."""
         wanted = list(addresses)
         if not wanted:
-            return {}
+            return {}, {}
         async with self._asking():
-            readings = await self._client.run_many(
+            answers = await self._client.run_each(
                 [looking.inspect(a.realm, a.queue, (ahead_ms or {}).get(a, 0)) for a in wanted]
             )
+        found: dict[QueueAddress, QueueSnapshot] = {}
+        unreadable: dict[QueueAddress, str] = {}
+        for address, answer in zip(wanted, answers, strict=True):
+            if isinstance(answer, JobfleetError):
+                unreadable[address] = str(answer)
+            else:
+                found[address] = _snapshot(address, answer)
+        self._note_reading(unreadable)
+        return found, unreadable
+
+    def _note_reading(self, unreadable: Iterable[QueueAddress]) -> None:
+        """What could not be read for a while may have leases that ended only because nobody could renew them."""
         now, lease = time.monotonic(), processing.LEASE_MS / 1000
         if now - self._read_at > lease / 2:
             self._trouble_until = now + lease
         self._read_at = now
-        return {address: _snapshot(address, reading) for address, reading in zip(wanted, readings, strict=True)}
+        self._refused_at = {address: at for address, at in self._refused_at.items() if now - at < lease}
+        self._refused_at |= dict.fromkeys(unreadable, now)
+
+    def _calm(self, address: QueueAddress) -> bool:
+        """Whether a lease that has ended there can be taken for its worker's end."""
+        now, lease = time.monotonic(), processing.LEASE_MS / 1000
+        return now >= self._trouble_until and now - self._refused_at.get(address, -lease) >= lease
 
     async def apply_settings(self, address: QueueAddress, settings: QueueSettings, why: str = "") -> None:
         """Write all settings of a queue."""
@@ -235,24 +268,35 @@ class Inspector:
         forwarded takes its own), and none where nothing is to be done. A worker that has renewed its lease since is
         left alone.
 
-        For one lease after trouble with Redis, and after a pause between two readings of snapshots, nothing is
-        reclaimed: whatever held this one up may have kept live workers from renewing theirs.
+        For one lease after trouble with Redis or with that queue, and after a pause between two readings of snapshots,
+        nothing is reclaimed: whatever held this one up may have kept live workers from renewing theirs.
+
+        A queue that refuses holds no other up; the first refusal is raised in the end.
         """
         snapshots = list(snapshots)
         commands: list[Command[int]] = []
-        calm = time.monotonic() >= self._trouble_until
         for seen in snapshots:
             place = seen.address
             if seen.delayed_due:
                 commands.append(processing.promote(place.realm, place.queue, _PROMOTE_AT_ONCE))
-            overdue = [worker.id for worker in seen.workers if worker.lease_ms < 0] if calm else []
+            overdue = [worker.id for worker in seen.workers if worker.lease_ms < 0] if self._calm(place) else []
             commands += [processing.reclaim(place.realm, place.queue, w, known_dead=False) for w in overdue]
+        refusals: list[JobfleetError] = []
         async with self._asking():
             if commands:
-                await self._client.run_many(commands)
+                answers = await self._client.run_each(commands)
+                refusals += [answer for answer in answers if isinstance(answer, JobfleetError)]
             for seen in snapshots:
-                if calm and seen.abandoned:
+                if not (seen.abandoned and self._calm(seen.address)):
+                    continue
+                try:
                     await self._client.follow(carry(seen.address.realm, seen.address.queue))
+                except Unavailable:
+                    raise
+                except JobfleetError as error:
+                    refusals.append(error)
+        if refusals:
+            raise InspectionError(str(refusals[0])) from refusals[0]
 
     async def purge(self, address: QueueAddress, why: str = "") -> int:
         """Delete the queue with all that is in it but its audit; returns the jobs removed."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from jobfleet.errors import JobFailed
 from jobfleet.retry import Backoff
 from jobfleet.states import State
 
@@ -73,6 +72,7 @@ class JobView:
         error: the last failure; ``history`` has the earlier ones too, the oldest first, 32 KiB of them at most.
         progress: what a handler told last: percent, or data.
         worker: the id of the worker that runs it, where that was looked up (``fleet.queue(name).job(id)`` does).
+        unopened: why the result cannot be opened here, so that ``result`` is None; empty: it was, or there is none.
     """
 
     queue: str
@@ -95,6 +95,7 @@ class JobView:
     group: str | None
     metadata: dict[str, str]
     worker: str = ""
+    unopened: str = ""
 
     @property
     def ended_ms(self) -> int:
@@ -128,18 +129,3 @@ class JobLog:
     first: int
     lines: tuple[LogLine, ...]
     total: int
-
-
-def result_of(job_id: str, job: JobView | None) -> Any:
-    """What the handler of an ended job returned.
-
-    Raises:
-        JobFailed: it failed or was cancelled.
-        LookupError: there is no such job.
-    """
-    if job is None:
-        raise LookupError(f"there is no job {job_id}, or no longer")
-    if job.state is not State.COMPLETED:
-        why = f": {job.error.kind}: {job.error.message}" if job.error and job.state is State.FAILED else ""
-        raise JobFailed(f"job {job_id} {job.state.value}{why}")
-    return job.result

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from jobfleet import codec
 from jobfleet.errors import InvalidJob
+from jobfleet.options import check_group_name
+from jobfleet.settings import MOST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +31,10 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("max_active", "rate", "max_length", "group_max_active", "group_rate"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-                raise InvalidJob(name, f"{value!r} must be a whole number from 0")
+            if getattr(self, name) is not None:
+                _check_whole(name, getattr(self, name))
         for name in ("rate_seconds", "group_rate_seconds"):
-            if getattr(self, name) < 0.001:
-                raise InvalidJob(name, f"{getattr(self, name)!r} must be seconds from 0.001")
+            _check_number(name, getattr(self, name), 0.001, MOST // 1000, "seconds")
 
     def settings(self) -> dict[str, int]:
         """What is given, as the queue keeps it."""
@@ -51,12 +51,25 @@ class Limits:
         return kept
 
 
-def group_config(weight: float, max_active: int, rate: int, rate_seconds: float) -> bytes:
+def group_config(group: str, weight: float, max_active: int, rate: int, rate_seconds: float) -> bytes:
     """A group's own weight and limits, packed.
 
     Raises:
-        InvalidJob: the weight is out of its bounds.
+        InvalidJob: no group may be called so, or a value is out of its bounds; the error names it.
     """
-    if not 0.001 <= weight <= 1000:
-        raise InvalidJob("weight", f"{weight!r} must lie between 0.001 and 1000")
+    check_group_name(group)
+    _check_number("weight", weight, 0.001, 1000, "a number")
+    _check_whole("max_active", max_active)
+    _check_whole("rate", rate)
+    _check_number("rate_seconds", rate_seconds, 0.001, MOST // 1000, "seconds")
     return codec.pack_group(weight, max_active, rate, round(rate_seconds * 1000))
+
+
+def _check_whole(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
+        raise InvalidJob(name, f"{value!r} must be a whole number from 0 to {MOST}")
+
+
+def _check_number(name: str, value: object, least: float, most: float, what: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise InvalidJob(name, f"{value!r} must be {what} from {least} to {most}")

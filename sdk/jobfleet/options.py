@@ -26,7 +26,8 @@ class Dedup:
     Attributes:
         key: what makes two jobs the same, 1 to 256 characters.
         mode: ``unique``: dropped while the first waits, is delayed or runs; ``throttle``: dropped for ``seconds``
-            from the first; ``debounce``: the first is replaced while it is still delayed, so that the latest counts.
+            from the first; ``debounce``: the first is replaced while it is delayed and has not begun yet, so that the
+            latest counts. One that has begun, also where it waits for its next attempt, goes on beside the new one.
         seconds: how long, for ``throttle``.
 
     Raises:
@@ -58,7 +59,8 @@ class JobOptions:
         attempts: how often the handler may be tried in all, 1 to 100.
         backoff: the wait between attempts.
         timeout: seconds after which an attempt is ended and counts as failed; none: it may take for ever.
-        job_id: an id of your own: a job whose id is known already is not enqueued again.
+        job_id: an id of your own, for one job: a job whose id is known already is not enqueued again, whatever else
+            is said of it.
         group: whose job it is (a tenant): groups take turns, and may have limits of their own.
         dedup: one job for a key; the id of the job that stands for this one comes back instead of a new id.
         expires_in: seconds that the job may wait, once it is ready; then it fails, with kind ``expired``.
@@ -90,6 +92,8 @@ class JobOptions:
         _check_whole("priority", self.priority, FIRST_PRIORITY, LAST_PRIORITY)
         _check_whole("attempts", self.attempts, 1, MAX_ATTEMPTS)
         _check_seconds("delay", self.delay, least=0)
+        if not isinstance(self.backoff, Backoff):
+            raise InvalidJob("backoff", f"{self.backoff!r:.80} must be a Backoff, as Backoff(seconds=5)")
         if self.timeout is not None:
             _check_seconds("timeout", self.timeout, least=0.001)
         if self.run_at is not None:
@@ -101,15 +105,17 @@ class JobOptions:
             )
 
         if self.group is not None:
-            _check_text("group", self.group, 128)
-        if self.dedup is not None and self.dedup.mode == "debounce" and not self.delay and self.run_at is None:
-            raise InvalidJob("dedup.mode", "'debounce' needs a delay: it replaces the job while that lasts")
+            check_group_name(self.group)
+        if self.dedup is not None:
+            _check_dedup(self.dedup, self)
         if self.expires_in is not None:
             _check_seconds("expires_in", self.expires_in, least=0.001)
         if self.keep_result is not None:
             _check_seconds("keep_result", self.keep_result, least=0)
         if self.wait_when_full != 0.0:
             _check_seconds("wait_when_full", self.wait_when_full, least=0)
+        if not isinstance(self.metadata, Mapping):
+            raise InvalidJob("metadata", f"{self.metadata!r:.80} must be a mapping of names to text; {{}}: none")
         for name, value in self.metadata.items():
             if not isinstance(name, str) or not isinstance(value, str) or _SURROGATE.search(name + value):
                 raise InvalidJob("metadata", f"{name!r}: {value!r:.80} must be text by name, without surrogates")
@@ -163,6 +169,15 @@ def check_queue_name(name: object) -> str:
     return name
 
 
+def check_group_name(name: object) -> None:
+    """Whether a group of jobs may be called so.
+
+    Raises:
+        InvalidJob: it is no text of 1 to 128 printable characters without spaces.
+    """
+    _check_text("group", name, 128)
+
+
 def check_job_name(name: object) -> str:
     """The name itself, if a job may be called so.
 
@@ -184,6 +199,20 @@ def _check_run_at(run_at: object, delay: float) -> None:
         raise InvalidJob("run_at", f"{run_at!r} has no time zone; use datetime(..., tzinfo=...)")
     if (run_at - datetime.now(UTC)).total_seconds() > MAX_DELAY_SECONDS:
         raise InvalidJob("run_at", f"{run_at} is more than ten years away")
+
+
+def _check_dedup(dedup: object, options: JobOptions) -> None:
+    if not isinstance(dedup, Dedup):
+        raise InvalidJob("dedup", f"{dedup!r:.80} must be a Dedup, as Dedup('report-7')")
+    if dedup.mode != "debounce":
+        return
+    if not options.delay and options.run_at is None:
+        raise InvalidJob("dedup.mode", "'debounce' needs a delay: it replaces the job while that lasts")
+    if options.job_id == dedup.key:
+        raise InvalidJob(
+            "job_id", f"{dedup.key!r} is the key of 'debounce' too, so a later job would be known and none replaced; "
+            "leave job_id out"
+        )  # fmt: skip
 
 
 def _check_text(name: str, value: object, most: int) -> None:

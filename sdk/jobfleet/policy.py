@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobfleet.errors import MAX_DELAY_SECONDS, ConfigurationError, HandlerSignal, RetryAfter
+from jobfleet.errors import MAX_DELAY_SECONDS, ConfigurationError, HandlerSignal, RetryAfter, Snooze
 from jobfleet.retry import Backoff
 
 Decision = HandlerSignal | Backoff
@@ -43,14 +43,13 @@ class Policy:
     retry_in: RetryIn | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.rules, Mapping):
+            raise ConfigurationError(f"on_error: {self.rules!r:.80} must be a mapping of exception classes to rules")
         for cls, rule in self.rules.items():
             if not (isinstance(cls, type) and issubclass(cls, BaseException)):
                 raise ConfigurationError(f"on_error: {cls!r} must be a class of exceptions")
-            if not isinstance(rule, HandlerSignal | Backoff) and not callable(rule):
-                raise ConfigurationError(
-                    f"on_error: the rule for {cls.__name__} is {rule!r}; give Unrecoverable, RetryAfter(s), Snooze(s), "
-                    "RateLimited(s), a Backoff, or a function that takes the exception and gives one of these"
-                )
+            if not (isinstance(rule, HandlerSignal | Backoff) or _makes_signals(rule)):
+                raise ConfigurationError(f"on_error: the rule for {cls.__name__} is {rule!r}; {GIVE}")
         if self.retry_in is not None and not callable(self.retry_in):
             raise ConfigurationError(
                 f"retry_in: {self.retry_in!r} must be a function that takes the number of failures and the exception "
@@ -59,6 +58,34 @@ class Policy:
 
 
 PLAIN = Policy()
+
+GIVE = (
+    "give Unrecoverable, RetryAfter(s), Snooze(s), RateLimited(s), a Backoff(...), or a function that takes the "
+    "exception and gives one of these"
+)
+
+
+def _makes_signals(rule: object) -> bool:
+    """Whether it can be called with an exception: a function, or a class of signals that needs no seconds."""
+    if isinstance(rule, type):
+        return issubclass(rule, HandlerSignal) and rule.__init__ is not Snooze.__init__
+    return callable(rule)
+
+
+def _decision(rule: Rule, error: BaseException) -> Decision | None:
+    """What a rule makes of an exception; a class of signals counts as one of them.
+
+    Raises:
+        ValueError: it gave something else than a decision or None.
+    """
+    if isinstance(rule, HandlerSignal | Backoff):
+        return rule
+    said: Any = rule(error)
+    if isinstance(said, type) and _makes_signals(said):
+        said = said(error)
+    if said is None or isinstance(said, HandlerSignal | Backoff):
+        return said
+    raise ValueError(f"on_error: the rule for {type(error).__name__} gave {said!r:.80}; {GIVE}")
 
 
 def decide(error: BaseException, policy: Policy, failures: int = 1) -> Decision | None:
@@ -86,14 +113,14 @@ def decide(error: BaseException, policy: Policy, failures: int = 1) -> Decision 
     Snooze('Snooze for 1 s')
 
     Raises:
-        ValueError: ``retry_in`` gave something else than seconds from 0 to ten years.
+        ValueError: a rule gave no decision, or ``retry_in`` something else than seconds from 0 to ten years.
     """
     if isinstance(error, HandlerSignal):
         return error
     for cls in type(error).__mro__:
         rule = policy.rules.get(cls)
         if rule is not None:
-            decision = rule if isinstance(rule, HandlerSignal | Backoff) else rule(error)
+            decision = _decision(rule, error)
             if decision is not None:
                 return decision
             break

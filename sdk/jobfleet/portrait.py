@@ -51,6 +51,7 @@ def _facts(job: JobView) -> Iterator[tuple[str, str]]:
     yield "metadata", _value(job.metadata) if job.metadata else ""
     yield "args", _value(job.args)
     yield "progress", "" if job.progress is None else _progress(job.progress)
+    yield "result", f"(cannot be opened: {plain(job.unopened)})" if job.unopened else ""
     yield "result", "" if job.result is None else _value(job.result)
 
 

@@ -28,10 +28,11 @@ Item = tuple[str, Mapping[str, Any], JobOptions]
 
 
 class Producer(Connections):
-    """Enqueues named jobs, through the middleware of its registry."""
+    """Enqueues named jobs, through the middleware of its registry; ``strict``: only those that it has declared."""
 
-    def __init__(self, redis_url: str, realm: str, seal: Seal) -> None:
+    def __init__(self, redis_url: str, realm: str, seal: Seal, *, strict: bool = False) -> None:
         super().__init__(redis_url, realm, seal)
+        self.strict = strict
         self.registry = Registry()
         self._envelopes: dict[str, Envelope] = {}
         """The latest of each queue: the next job is often of the same kind."""
@@ -44,6 +45,9 @@ class Producer(Connections):
 
     async def enqueue(self, queue: str, name: str, args: Mapping[str, Any], **options: Unpack[Options]) -> str:
         """Enqueue a job by name, with free-form arguments: for a service that does not hold the handler's code.
+
+        Neither can be known to be right here, unless the fleet is ``strict``: a queue begins with its first job, and
+        the handler may be in another service. A job that no worker has a handler for fails there.
 
         Errors as of :meth:`jobfleet.Job.enqueue`.
         """
@@ -88,6 +92,8 @@ class Producer(Connections):
         envelope = self._envelopes.get(queue)
         for name, args, options in self.registry.middleware.enqueueing(queue, items):
             if envelope is None or not envelope.fits(name, options):
+                if self.strict:
+                    self.registry.require(queue, name)
                 envelope = self._envelopes[queue] = Envelope(queue, name, options, self.seal)
             if type(args) is not dict:
                 if not isinstance(args, Mapping):

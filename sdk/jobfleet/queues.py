@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from jobfleet import dead_letters, flows
+from jobfleet import dead_letters, flows, mending
 from jobfleet.audit import AuditEntry, Author
 from jobfleet.errors import InvalidJob, JobfleetError
 from jobfleet.flows import FailureFilter, FailureGroup, Flow
@@ -51,17 +52,32 @@ class Event:
         return cls(event_id, verb, tuple(ids.split()))
 
 
-def _spacing(per_second: float | None) -> int:
-    if per_second is not None and per_second <= 0:
-        raise InvalidJob("per_second", f"{per_second!r} must be above 0; give none to retry all at once")
-    return round(1000 / per_second) if per_second else 0
+def _spacing_us(per_second: float | None) -> int:
+    """Microseconds from one job to the next.
+
+    >>> _spacing_us(None), _spacing_us(10), _spacing_us(5000)
+    (0, 100000, 200)
+    """
+    if per_second is None:
+        return 0
+    if isinstance(per_second, bool) or not isinstance(per_second, int | float) or not 0.001 <= per_second < math.inf:
+        raise InvalidJob("per_second", f"{per_second!r} must be a number from 0.001; give none to retry all at once")
+    return round(1_000_000 / per_second)
 
 
 def _paused(return_running: bool) -> dict[str, int]:
     return {"paused": 1, "return_running": int(return_running)}
 
 
-def _ended(state: State) -> State:
+def _state(state: State | str) -> State:
+    try:
+        return State(state)
+    except ValueError:
+        raise InvalidJob("state", f"{state!r} is unknown; there are {', '.join(State)}") from None
+
+
+def _ended(said: State | str) -> State:
+    state = _state(said)
     if not state.terminal:
         raise InvalidJob("state", f"{state.value!r} cannot be cleaned; give completed, failed or cancelled")
     return state
@@ -112,13 +128,15 @@ class QueueHandle(_Verbs):
         """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
         return await self._run(looking.read_log(*self._at, job_id, start, limit))
 
-    async def jobs(self, state: State, limit: int = 100) -> list[JobView]:
+    async def jobs(self, state: State | str, limit: int = 100) -> list[JobView]:
         """Jobs of a state, at most ``limit``: of those that have ended the newest first, of delayed ones the next.
+
+        A :class:`jobfleet.State` or its word, as ``"failed"``.
 
         Waiting ones come by priority, then those of groups, group by group; active ones worker by worker. The cost
         grows with ``limit``, and for active ones with the workers, not with the queue.
         """
-        return await self._follow(flows.jobs(*self._at, state, limit, self._connections.seal))
+        return await self._follow(flows.jobs(*self._at, _state(state), limit, self._connections.seal))
 
     async def failed(self, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""
@@ -133,22 +151,36 @@ class QueueHandle(_Verbs):
         return await self._follow(flows.cancel(*self._at, job_id, self._by))
 
     async def retry(self, *job_ids: str) -> int:
-        """Try failed or cancelled jobs again, with all their attempts; returns how many were such."""
+        """Try failed or cancelled jobs again, with all their attempts; returns how many of them are.
+
+        One whose key of ``unique`` or ``debounce`` another job has taken meanwhile stays as it is, and does not count.
+        """
         answers = await self._run(steering.retry(*self._at, job_ids, by=self._by)) if job_ids else []
         return sum(answers)
 
     async def retry_where(self, wanted: FailureFilter = ANY, *, per_second: float | None = None) -> int:
-        """Try all failed jobs that are meant again, so many a second; returns how many."""
-        flow = flows.retry_where(*self._at, wanted, _spacing(per_second), self._connections.seal, self._by)
+        """Try all failed jobs that are meant again, so many a second, none: all at once; returns how many.
+
+        Those whose key another job has stay, as in :meth:`retry`.
+        """
+        flow = flows.retry_where(*self._at, wanted, _spacing_us(per_second), self._connections.seal, self._by)
         return await self._follow(flow)
 
     async def discard(self, *job_ids: str) -> int:
         """Forget jobs that have ended; returns how many."""
         return await self._run(steering.discard(*self._at, job_ids, self._by)) if job_ids else 0
 
-    async def clean(self, state: State, older_than: float = 0.0) -> int:
+    async def clean(self, state: State | str, older_than: float = 0.0) -> int:
         """Forget the completed, failed or cancelled jobs that ended longer ago than that, in seconds."""
         return await self._follow(flows.clean(*self._at, _ended(state), round(older_than * 1000), self._by))
+
+    async def mend(self) -> int:
+        """Put jobs back that went astray; returns how many, 0 where all is well, as it should be.
+
+        Those that wait and stand in no line go to the end of theirs, and delayed, failed and cancelled ones where they
+        are found again. It reads the whole queue, some hundred jobs a round trip, and keeps the ids of waiting ones.
+        """
+        return await self._follow(mending.mend(*self._at, self._by))
 
     async def obliterate(self, name: str, *, force: bool = False) -> int:
         """Delete the queue and all in it but its audit; returns how many jobs went.
@@ -208,8 +240,12 @@ class QueueHandle(_Verbs):
     async def group(
         self, group: str, *, weight: float = 1.0, max_active: int = 0, rate: int = 0, rate_seconds: float = 1.0
     ) -> None:
-        """Give one group its own weight and limits; 0: those of all groups."""
-        config = group_config(weight, max_active, rate, rate_seconds)
+        """Give one group its own weight and limits; 0: those of all groups.
+
+        Raises:
+            InvalidJob: the name or a value is wrong; the error names it.
+        """
+        config = group_config(group, weight, max_active, rate, rate_seconds)
         await self._run(steering.configure_group(*self._at, group, config, self._by))
 
     async def wait(self, job_id: str, timeout: float | None = None) -> JobView | None:  # noqa: ASYNC109 - the field's word
@@ -260,9 +296,9 @@ class SyncQueueHandle(_Verbs):
         """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
         return self._run(looking.read_log(*self._at, job_id, start, limit))
 
-    def jobs(self, state: State, limit: int = 100) -> list[JobView]:
+    def jobs(self, state: State | str, limit: int = 100) -> list[JobView]:
         """Jobs of a state; as :meth:`QueueHandle.jobs`."""
-        return self._follow(flows.jobs(*self._at, state, limit, self._connections.seal))
+        return self._follow(flows.jobs(*self._at, _state(state), limit, self._connections.seal))
 
     def failed(self, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""
@@ -277,22 +313,26 @@ class SyncQueueHandle(_Verbs):
         return self._follow(flows.cancel(*self._at, job_id, self._by))
 
     def retry(self, *job_ids: str) -> int:
-        """Try failed or cancelled jobs again."""
+        """Try failed or cancelled jobs again; as :meth:`QueueHandle.retry`."""
         answers = self._run(steering.retry(*self._at, job_ids, by=self._by)) if job_ids else []
         return sum(answers)
 
     def retry_where(self, wanted: FailureFilter = ANY, *, per_second: float | None = None) -> int:
         """Try all failed jobs that are meant again, so many a second."""
-        flow = flows.retry_where(*self._at, wanted, _spacing(per_second), self._connections.seal, self._by)
+        flow = flows.retry_where(*self._at, wanted, _spacing_us(per_second), self._connections.seal, self._by)
         return self._follow(flow)
 
     def discard(self, *job_ids: str) -> int:
         """Forget jobs that have ended."""
         return self._run(steering.discard(*self._at, job_ids, self._by)) if job_ids else 0
 
-    def clean(self, state: State, older_than: float = 0.0) -> int:
+    def clean(self, state: State | str, older_than: float = 0.0) -> int:
         """Forget jobs that ended longer ago than that, in seconds."""
         return self._follow(flows.clean(*self._at, _ended(state), round(older_than * 1000), self._by))
+
+    def mend(self) -> int:
+        """Put jobs back that went astray; as :meth:`QueueHandle.mend`."""
+        return self._follow(mending.mend(*self._at, self._by))
 
     def obliterate(self, name: str, *, force: bool = False) -> int:
         """Delete the queue; as :meth:`QueueHandle.obliterate`."""
@@ -332,8 +372,8 @@ class SyncQueueHandle(_Verbs):
     def group(
         self, group: str, *, weight: float = 1.0, max_active: int = 0, rate: int = 0, rate_seconds: float = 1.0
     ) -> None:
-        """Give one group its own weight and limits."""
-        config = group_config(weight, max_active, rate, rate_seconds)
+        """Give one group its own weight and limits; as :meth:`QueueHandle.group`."""
+        config = group_config(group, weight, max_active, rate, rate_seconds)
         self._run(steering.configure_group(*self._at, group, config, self._by))
 
     def audit(self, newest: int = 100) -> list[AuditEntry]:

@@ -5,17 +5,19 @@ The header of a record belongs to the scripts (``scripts/lua/_header.lua``); her
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from jobfleet import codec
+from jobfleet.errors import JobFailed
 from jobfleet.job import Body, Failure, JobView
 from jobfleet.seal import PLAIN, Seal, SealError
-from jobfleet.states import FROM_BYTE
+from jobfleet.states import FROM_BYTE, State
 
 HEADER_BYTES: Final = 25
 _NO_EXTENSION = codec.Extension()
+_CLOSED = (SealError, ValueError, RecursionError)
 
 
 class OpenRecord(msgspec.Struct, frozen=True):
@@ -64,14 +66,18 @@ def view(
     """
     extension, packed = _split(record)
     place = codec.bound_to(queue, job_id)
+    told = returned = None
+    unopened = ""
     try:
         body = codec.unpack_body(seal.open(packed, place))
-        result = seal.open(result, place) if result else result
-        progress = seal.open(progress, place) if progress else progress
-        returned, told = codec.unpack_result(result), codec.unpack_result(progress)
-    except (SealError, ValueError, RecursionError) as error:
+        told = codec.unpack_result(seal.open(progress, place)) if progress else None
+    except _CLOSED as error:
         name = "(sealed)" if isinstance(error, SealError) else "(unreadable)"
-        body, returned, told = Body(name, {}, 0, codec.DEFAULT_BACKOFF, None, {}), None, None
+        body = Body(name, {}, 0, codec.DEFAULT_BACKOFF, None, {})
+    try:
+        returned = codec.unpack_result(seal.open(result, place)) if result else None
+    except _CLOSED as error:
+        unopened = str(error)
     enqueued, since, started = (int.from_bytes(record[i : i + 6], "big") for i in (7, 13, 19))
     failures = unpack_failures(errors)
     return JobView(
@@ -94,7 +100,26 @@ def view(
         progress=told,
         group=extension.g,
         metadata=body.metadata,
+        unopened=unopened,
     )
+
+
+def result_of(job_id: str, job: JobView | None) -> Any:
+    """What the handler of an ended job returned.
+
+    Raises:
+        JobFailed: it failed or was cancelled.
+        SealError: it completed, and what it returned cannot be opened here.
+        LookupError: there is no such job.
+    """
+    if job is None:
+        raise LookupError(f"there is no job {job_id}, or no longer")
+    if job.state is not State.COMPLETED:
+        why = f": {job.error.kind}: {job.error.message}" if job.error and job.state is State.FAILED else ""
+        raise JobFailed(f"job {job_id} {job.state.value}{why}")
+    if job.unopened:
+        raise SealError(f"job {job_id} completed, but its result cannot be opened here: {job.unopened}")
+    return job.result
 
 
 def _split(record: bytes) -> tuple[codec.Extension, bytes]:

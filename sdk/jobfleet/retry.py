@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from jobfleet.errors import MAX_DELAY_SECONDS
+from jobfleet.errors import MAX_DELAY_SECONDS, InvalidJob
 
 MAX_ATTEMPTS = 100
 """Attempts that a job may be given; its failures are counted in one byte."""
@@ -24,7 +24,7 @@ class Backoff:
             together ("equal jitter", M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
 
     Raises:
-        ValueError: a value is out of its range; the sentence names the field.
+        InvalidJob: a value is out of its range; the sentence names the field.
     """
 
     kind: Literal["exponential", "fixed"] = "exponential"
@@ -34,15 +34,15 @@ class Backoff:
 
     def __post_init__(self) -> None:
         if self.kind not in ("exponential", "fixed"):
-            raise ValueError(f"backoff.kind: {self.kind!r} is unknown; use 'exponential' or 'fixed'")
-        if not 0 <= self.cap_seconds <= MAX_DELAY_SECONDS:
-            raise ValueError(
-                f"backoff.cap_seconds: {self.cap_seconds} must lie between 0 and {MAX_DELAY_SECONDS} (ten years)"
-            )
-        if not 0 <= self.seconds <= self.cap_seconds:
-            raise ValueError(f"backoff.seconds: {self.seconds} must lie between 0 and cap_seconds ({self.cap_seconds})")
-        if not 0 <= self.jitter <= 1:
-            raise ValueError(f"backoff.jitter: {self.jitter} must lie between 0 and 1")
+            raise InvalidJob("backoff.kind", f"{self.kind!r} is unknown; use 'exponential' or 'fixed'")
+        _check("cap_seconds", self.cap_seconds, MAX_DELAY_SECONDS, f"{MAX_DELAY_SECONDS} (ten years)")
+        _check("seconds", self.seconds, self.cap_seconds, f"cap_seconds ({self.cap_seconds})")
+        _check("jitter", self.jitter, 1, "1")
+
+
+def _check(name: str, value: object, most: float, named: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise InvalidJob(f"backoff.{name}", f"{value!r} must be a number between 0 and {named}")
 
 
 def delay_ms(backoff: Backoff, failures: int, draw: float | None = None) -> int:

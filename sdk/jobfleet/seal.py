@@ -22,7 +22,7 @@ MOST_BYTES = 64 * 1024 * 1024
 
 
 class SealError(JobfleetError):
-    """Bytes cannot be opened: the key is not there, or they are not what was sealed."""
+    """Bytes cannot be opened: the key is not there, or they are not what was sealed or packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,9 @@ class Seal:
         name = sealed[3:end].decode(errors="replace")
         cipher = self._ciphers.get(name)
         if cipher is None:
-            raise SealError(f"this was sealed with the key {name!r}, which is not among this fleet's keys")
+            raise SealError(
+                f"this was sealed with the key {name!r}, which is not among this fleet's keys; give it that one"
+            )
         try:
             packed: bytes = cipher.decrypt(
                 sealed[end : end + NONCE_BYTES], sealed[end + NONCE_BYTES :], bound_to.encode()

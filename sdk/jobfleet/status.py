@@ -64,7 +64,8 @@ class QueueStatus:
     Attributes:
         waiting, delayed, active, completed, failed: jobs in that state now; of the last two, those still kept.
         completed_total, failed_total, retried_total, reclaimed_total, enqueued_total: ever since.
-        oldest_age: seconds for which the oldest waiting job has been ready; 0 where none waits.
+        oldest_age: seconds for which the oldest waiting job has been ready; 0 where none waits. Where more than sixteen
+            groups have waiting jobs, of those whose turn is next. A job that was handed back is ready anew.
         forwarding: failed jobs that are on their way to the dead-letter queue; ``failed`` counts them as well.
         circuits_open: circuits that are not closed, one for the queue or one for each group.
         circuits: up to twenty of them.

@@ -116,7 +116,7 @@ async def test_a_pool_can_be_explained(
     await until("the Deployment is there", lambda: shop.replicas() == 0)
     await enqueue(shop, redis_url, 60)
     await until("it is decided", lambda: shop.get("workerpool", "photos")["status"].get("lastDecision"))
-    command = [sys.executable, "-m", "jobfleet_operator", "explain", "wp/photos", "-n", shop.namespace]
+    command = [sys.executable, "-m", "jobfleet", "explain", "wp/photos", "-n", shop.namespace]
     asked = start("explain", command, tmp_path, {"KUBECONFIG": str(api_server)})
     await until("it answers", lambda: not asked.alive)
     assert asked.said("from 0 to 3 workers, because\n  backlog 60 at 20 a worker asks for 3"), asked.log.read_text()

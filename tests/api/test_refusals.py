@@ -8,7 +8,7 @@ from aiohttp import web
 
 from api.conftest import Operators
 from api.gate import Gate, is_watch, is_write, refusal
-from api.stage import Shop, enqueue, pool_manifest, probe, queue_manifest, until
+from api.stage import Shop, enqueue, pool_manifest, probe, queue_manifest, ready, until
 
 WAIT_SECONDS = 4
 ALONE = {"JOBFLEET_LEADER_ELECTION": "false"}
@@ -124,3 +124,27 @@ async def test_writes_whose_answers_get_lost_are_done_once(
     await until("it tells its decision", lambda: decided().get("toReplicas") == 3)
     assert decided()["number"] == 1
     assert {path.rpartition("/")[2] for _, path in lost} >= {"photos", "status"}
+
+
+async def test_a_secret_that_a_quota_refuses_is_said_and_made_when_there_is_room(
+    shop: Shop, operators: Operators
+) -> None:
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none"},
+        "spec": {"hard": {"secrets": 0}},
+    }
+    shop.apply(quota)
+    operators(**ALONE)
+    shop.apply(queue_manifest(), pool_manifest(minReplicas=1))
+    await until("the pool says so", lambda: ready(shop) == "False SecretRefused")
+    said = shop.condition("jobqueue", "photos", "Ready")
+    assert (said["status"], said["reason"]) == ("False", "SecretRefused")
+    assert "photos-jobqueue" in said["message"]
+    assert shop.replicas() == -1
+    shop.kubectl("delete", "resourcequota", "none")
+    await until("the Deployment is there", lambda: shop.replicas() == 1, 60)
+    await until("and the pool is ready", lambda: ready(shop) == "True Scaling")
+    queue = lambda: shop.condition("jobqueue", "photos", "Ready")["status"]  # noqa: E731
+    await until("as the queue is", lambda: queue() == "True")

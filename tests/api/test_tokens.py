@@ -8,6 +8,7 @@ from pathlib import Path
 from api.conftest import Operators
 from api.gate import Gate, gate
 from api.stage import QUICK, Shop, enqueue, pool_manifest, probe, queue_manifest, until
+from fixtures.chart import Chart
 from jobfleet.inspection import Inspector, QueueAddress
 
 ACCOUNT = "fleet-operator"
@@ -20,17 +21,36 @@ def new_account(shop: Shop) -> str:
     return shop.kubectl("create", "token", ACCOUNT, "--duration=10m").strip()
 
 
-def may_do_all(shop: Shop) -> None:
-    account = f"--serviceaccount={shop.namespace}:{ACCOUNT}"
-    shop.kubectl("create", "clusterrolebinding", shop.namespace, "--clusterrole=cluster-admin", account)
+def may_do_what_the_chart_lets_it(shop: Shop, chart: Chart) -> None:
+    (role,) = chart.render().all("ClusterRole")
+    lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
+    group, named = "rbac.authorization.k8s.io", {"metadata": {"name": ACCOUNT}}
+    kind = {"apiVersion": f"{group}/v1", "kind": "Role"}
+    account = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": shop.namespace}
+    shop.apply(
+        {**kind, **named, "rules": [*role["rules"], lease]},
+        {
+            **kind,
+            **named,
+            "kind": "RoleBinding",
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": ACCOUNT},
+            "subjects": [account],
+        },
+    )
 
 
 async def test_a_revoked_token_holds_the_fleet_until_there_is_a_new_one(
-    shop: Shop, operators: Operators, api_server: Path, redis_url: str, inspector: Inspector, tmp_path: Path
+    shop: Shop,
+    operators: Operators,
+    api_server: Path,
+    redis_url: str,
+    inspector: Inspector,
+    chart: Chart,
+    tmp_path: Path,
 ) -> None:
     file = tmp_path / "token"
     file.write_text(new_account(shop))
-    may_do_all(shop)
+    may_do_what_the_chart_lets_it(shop, chart)
     async with gate(api_server, tmp_path, file) as way:
         operator = operators(KUBECONFIG=str(way.kubeconfig))
         shop.apply(queue_manifest(), pool_manifest(scaling=QUICK))
@@ -50,6 +70,9 @@ async def test_a_revoked_token_holds_the_fleet_until_there_is_a_new_one(
         await until("it is ready again", lambda: probe(operator.health_port, "/readyz") == 200)
         await until("it sees and writes again", lambda: shop.replicas("late") == 1)
         await until("the fleet is scaled again", lambda: shop.replicas() == 0)
+        await until("and of its status", lambda: shop.get("workerpool", "photos")["status"]["desiredReplicas"] == 0)
+        assert shop.events("ScalingUp")
+        assert "forbidden" not in operator.log.read_text()
         said = [line for line in operator.log.read_text().splitlines() if "Unauthorized" in line or "401" in line]
         assert len(said) < 10, "\n".join(said)
 

@@ -126,7 +126,7 @@ async def test_a_job_takes_no_more_memory_than_it_may_while_it_waits_and_when_it
 
 
 @pytest.mark.usefixtures("noop")
-async def test_an_idle_worker_sends_less_than_a_command_a_second(fleet: Fleet, redis_port: int) -> None:
+async def test_an_idle_worker_sends_less_than_a_command_a_second_for_each_queue(fleet: Fleet, redis_port: int) -> None:
     worker = fleet.worker(WorkerSettings(queues=(QUEUE,)))
     running = asyncio.create_task(worker.run())
     await worker.started.wait()

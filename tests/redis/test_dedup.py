@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import pytest
+
 from fixtures.verbs import QUEUE, REALM, Queue, done, new
 from jobfleet.options import Dedup
-from jobfleet.scripts import producing
+from jobfleet.scripts import producing, steering
 from jobfleet.scripts.processing import Outcome
 from jobfleet.states import State
 
@@ -76,6 +80,56 @@ async def test_a_debounced_job_is_replaced_while_it_is_delayed(queue: Queue) -> 
     assert await queue.claim(10) == ["b"]
     assert await answer(queue, new("c", dedup=latest, delay=60)) == ["c"]
     assert await queue.state("b") is State.ACTIVE
+
+
+@pytest.mark.parametrize("verdict", ["retry", "snooze"])
+async def test_a_debounced_job_that_has_begun_is_not_dropped_while_it_waits_to_go_on(
+    queue: Queue, verdict: Literal["retry", "snooze"]
+) -> None:
+    latest = Dedup("index", "debounce")
+    redis = queue.client._redis
+    await answer(queue, new("a", dedup=latest, delay=60))
+    await redis.zadd("jf:{test/photos}:delayed", {"a": 1})
+    assert await queue.claim(1) == ["a"]
+    await queue.exchange("w1", 0, Outcome("a", 1, verdict, delay_ms=60_000))
+    assert await answer(queue, new("b", dedup=latest, delay=60)) == ["b"]
+    assert [await queue.state(i) for i in "ab"] == [State.DELAYED, State.DELAYED]
+    assert await answer(queue, new("c", dedup=latest, delay=60)) == ["c"]
+    assert [await queue.state(i) for i in "abc"] == [State.DELAYED, None, State.DELAYED]
+
+
+@pytest.mark.parametrize(("mode", "delay"), [("unique", 0), ("debounce", 60)])
+async def test_a_job_that_is_retried_takes_its_key_again_unless_another_has_it(
+    queue: Queue, mode: Literal["unique", "debounce"], delay: float
+) -> None:
+    async def retry(*ids: str) -> list[bool]:
+        return await queue.client.run(steering.retry(REALM, QUEUE, ids))
+
+    one = Dedup("report", mode)
+    await answer(queue, new("a", dedup=one, delay=delay))
+    await queue.cancel("a")
+    await answer(queue, new("b", dedup=one, delay=delay))
+    assert await retry("a") == [False]
+    assert await queue.state("a") is State.CANCELLED
+    await queue.cancel("b")
+    assert (await queue.read()).cancelled == 2
+    assert await retry("a", "b") == [True, False]
+    assert [await queue.state(i) for i in "ab"] == [State.WAITING, State.CANCELLED]
+    assert await answer(queue, new("c", dedup=one, delay=delay)) == ["a" if mode == "unique" else "c"]
+
+
+async def test_a_retried_job_takes_also_a_key_whose_owner_has_ended_and_leaves_throttle_alone(queue: Queue) -> None:
+    brake, once = Dedup("k", "throttle", 3600), Dedup("k")
+    await answer(queue, new("u", dedup=once))
+    await queue.cancel("u")
+    await answer(queue, new("t", dedup=brake))
+    assert await queue.client.run(steering.retry(REALM, QUEUE, ["u"])) == [False]
+    await queue.cancel("t")
+    assert await queue.client.run(steering.retry(REALM, QUEUE, ["t", "u"])) == [True, False]
+    await queue.cancel("t")
+    assert await queue.client.run(steering.retry(REALM, QUEUE, ["u"])) == [True]
+    assert await answer(queue, new("v", dedup=once)) == ["u"]
+    assert await queue.client._redis.zcard("jf:{test/photos}:dedup_until") == 0
 
 
 async def test_sending_the_same_batch_again_changes_nothing(queue: Queue) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from fixtures.verbs import QUEUE, REALM, Queue, done, new
 from jobfleet import codec
 from jobfleet.scripts import steering
@@ -92,6 +94,49 @@ async def test_a_cancelled_job_is_stepped_over_in_its_groups_line_and_may_come_b
     assert sorted(await queue.claim(10)) == ["a0", "a1"]
     reading = await queue.read()
     assert (reading.count("waiting"), reading.count("active"), reading.count("grouped")) == (0, 2, 0)
+
+
+async def test_an_id_that_comes_back_in_another_group_is_that_groups_alone(queue: Queue) -> None:
+    await queue.configure(group_max_active=1)
+    await queue.enqueue(new("x", group="a"))
+    await queue.cancel("x")
+    assert await queue.client.run(steering.discard(REALM, QUEUE, ["x"])) == 1
+    await queue.enqueue(new("x", group="b"))
+    assert await queue.claim(10) == ["x"]
+    assert await queue.client._redis.hgetall("jf:{test/photos}:group_active") == {b"b": b"1"}
+    await queue.exchange("w1", 0, done("x"))
+    assert not await queue.client._redis.exists("jf:{test/photos}:group_active")
+    await queue.enqueue(new("next", group="a"))
+    assert await queue.claim(10) == ["next"]
+    reading = await queue.read()
+    assert (reading.count("waiting"), reading.count("active"), reading.count("grouped")) == (0, 1, 0)
+
+
+async def test_an_id_that_comes_back_without_its_group_or_with_one_is_counted_as_what_it_is(queue: Queue) -> None:
+    active = "jf:{test/photos}:group_active"
+    await queue.enqueue(new("x", group="a"), new("y"))
+    for job_id in "xy":
+        await queue.cancel(job_id)
+    await queue.client.run(steering.discard(REALM, QUEUE, ["x", "y"]))
+    await queue.enqueue(new("x"))
+    assert await queue.claim(10) == ["x"]
+    assert not await queue.client._redis.exists(active)
+    await queue.enqueue(new("y", group="a"))
+    assert await queue.claim(10) == ["y"]
+    assert await queue.client._redis.hgetall(active) == {b"a": b"1"}
+    await queue.exchange("w1", 0, done("x"), done("y"))
+    assert not await queue.client._redis.exists(active)
+
+
+@pytest.mark.parametrize("group", [None, "g"])
+async def test_an_id_that_comes_back_with_another_priority_does_not_run_with_the_old_one(
+    queue: Queue, group: str | None
+) -> None:
+    await queue.enqueue(new("x", priority=1, group=group))
+    await queue.cancel("x")
+    await queue.client.run(steering.discard(REALM, QUEUE, ["x"]))
+    await queue.enqueue(new("x", priority=10, group=group), new("mid", priority=5, group=group))
+    assert await queue.claim(10) == ["mid", "x"]
 
 
 async def test_returned_retried_and_delayed_jobs_come_back_to_their_group(queue: Queue) -> None:

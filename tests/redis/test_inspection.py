@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jobfleet import Fleet, inspection
+from jobfleet import Fleet, inspection, keys
 from jobfleet.errors import InspectionError
 from jobfleet.inspection import Inspector, QueueAddress, QueueSettings
 from jobfleet.scripts.processing import settle_and_claim
@@ -150,6 +150,40 @@ async def test_many_needy_queues_are_tended_in_one_round_trip_and_content_ones_i
     assert len(trips) == 1
     after = await inspector.snapshots(addresses)
     assert [snapshot.waiting for snapshot in after.values()] == [1] * 10 + [0] * 10
+
+
+async def test_a_queue_that_refuses_to_be_tended_holds_no_other_up(inspector: Inspector, fleet: Fleet) -> None:
+    other = QueueAddress("shop", "other")
+    for place in (other, PHOTOS):
+        await fleet.enqueue(place.queue, "job", {}, delay=0.001)
+        await fleet.client().run(settle_and_claim("shop", place.queue, "late", 0, [], lease_ms=-1))
+    seen = await inspector.snapshots([other, PHOTOS])
+    inspector._trouble_until = 0.0
+    redis = fleet.client()._redis
+    await redis.rename(keys.queue_keys("shop", "other").delayed, "elsewhere")
+    await redis.set(keys.queue_keys("shop", "other").delayed, "x")
+    with pytest.raises(InspectionError, match="WRONGTYPE"):
+        await inspector.tend(seen.values())
+    found, unreadable = await inspector.read([other, PHOTOS])
+    assert set(unreadable) == {other}
+    assert (found[PHOTOS].waiting, found[PHOTOS].workers) == (1, ())
+    assert inspector._trouble_until == 0.0
+
+
+async def test_nobody_is_robbed_right_after_a_queue_could_not_be_read(inspector: Inspector, fleet: Fleet) -> None:
+    await fleet.enqueue("photos", "job", {})
+    await claim(fleet, "late", 1, lease_ms=-1)
+    redis, delayed = fleet.client()._redis, keys.queue_keys("shop", "photos").delayed
+    await redis.set(delayed, "x")
+    assert set((await inspector.read([PHOTOS]))[1]) == {PHOTOS}
+    await redis.delete(delayed)
+    inspector._trouble_until = 0.0
+    seen = await inspector.snapshots([PHOTOS])
+    await inspector.tend(seen.values())
+    assert (await inspector.snapshots([PHOTOS]))[PHOTOS].active == 1
+    inspector._refused_at.clear()  # one lease has gone by
+    await inspector.tend(seen.values())
+    assert (await inspector.snapshots([PHOTOS]))[PHOTOS].waiting == 1
 
 
 async def test_a_wake_tells_of_an_empty_queue_that_got_work(inspector: Inspector, fleet: Fleet) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fixtures.verbs import QUEUE, REALM, Queue, done, new
-from jobfleet import codec
+from jobfleet import codec, flows
 from jobfleet.job import Failure
 from jobfleet.scripts import looking, steering
 from jobfleet.scripts.processing import Outcome
@@ -91,10 +91,21 @@ async def test_many_retries_can_be_spread_out(queue: Queue) -> None:
     await queue.enqueue(*(new(i) for i in "abc"))
     await queue.claim(3)
     await queue.exchange("w1", 0, *(Outcome(i, 1, "fail") for i in "abc"))
-    await queue.client.run(steering.retry(REALM, QUEUE, list("abc"), spacing_ms=60_000))
+    await queue.client.run(steering.retry(REALM, QUEUE, list("abc"), spacing_us=60_000_000))
     views = [await queue.look(i) for i in "abc"]
     assert [view.state for view in views if view] == [State.WAITING, State.DELAYED, State.DELAYED]
     assert [view.since_ms - views[0].since_ms for view in views if view and views[0]] == [0, 60_000, 120_000]
+
+
+async def test_jobs_are_retried_at_more_than_one_a_millisecond(queue: Queue) -> None:
+    ids = [f"j{n:03}" for n in range(101)]
+    await queue.enqueue(*(new(i) for i in ids))
+    await queue.claim(101)
+    await queue.exchange("w1", 0, *(Outcome(i, 1, "fail") for i in ids))
+    rate = flows.retry_where(REALM, QUEUE, flows.FailureFilter(), spacing_us=200)
+    assert await queue.client.follow(rate) == 101
+    views = [view for i in ids if (view := await queue.look(i))]
+    assert max(view.since_ms for view in views) - min(view.since_ms for view in views) == 20
 
 
 async def test_ended_jobs_are_discarded_and_others_not(queue: Queue) -> None:

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from fixtures.verbs import QUEUE, REALM, new
-from jobfleet import flows
+from jobfleet import flows, mending
 from jobfleet.clients.blocking import SyncClient
 from jobfleet.dead_letters import carry
 from jobfleet.report import pack_progress
@@ -41,6 +41,7 @@ class Job:
     """What the model knows of a job."""
 
     state: State = State.WAITING
+    priority: int = 5
     attempt: int = 0
     failures: int = 0
     lost: int = 0
@@ -63,6 +64,7 @@ class Model:
     on_their_way: set[str] = field(default_factory=set)
     letters: set[tuple[str, int]] = field(default_factory=set)
     alive: set[str] = field(default_factory=set)
+    discarded: list[str] = field(default_factory=list)
     told: list[tuple[str, int]] = field(default_factory=lambda: [("configure", 0)])
     """Verbs and counts of the audit; the first is of the settings that each example begins with."""
 
@@ -109,18 +111,21 @@ class QueueMachine(RuleBasedStateMachine):
                 st.sampled_from([None, "a", "b", "c"]),
                 st.booleans(),
                 st.sampled_from([None, 9000, 0]),
+                st.booleans(),
             ),
             min_size=1,
             max_size=5,
         )
     )
-    def enqueue(self, specs: list[tuple[int, str | None, bool, float | None]]) -> None:
+    def enqueue(self, specs: list[tuple[int, str | None, bool, float | None, bool]]) -> None:
         batch = []
-        for priority, group, delayed, keep in specs:
-            job_id = f"j{next(self.ids)}"
+        for priority, group, delayed, keep, again in specs:
+            old = again and self.model.discarded
+            job_id = self.model.discarded.pop() if old else f"j{next(self.ids)}"
             delay = 86_400 if delayed else 0
             batch.append(new(job_id, priority=priority, group=group, delay=delay, keep_result=keep))
-            self.model.jobs[job_id] = Job(State.DELAYED if delayed else State.WAITING, group=group, keep=keep)
+            state = State.DELAYED if delayed else State.WAITING
+            self.model.jobs[job_id] = Job(state, priority, group=group, keep=keep)
         assert self.run(producing.enqueue(REALM, QUEUE, batch)) == [job.id for job in batch]
 
     @rule(worker=st.sampled_from(WORKERS), want=st.integers(1, 6))
@@ -249,6 +254,18 @@ class QueueMachine(RuleBasedStateMachine):
         self.model.told.append(("discard", 1))
         del self.model.jobs[job_id]
         self.model.on_their_way.discard(job_id)
+        self.model.discarded.append(job_id)
+
+    @rule(line=st.integers(1, 10), lost=st.integers(0, 3))
+    def lose_some_and_mend(self, line: int, lost: int) -> None:
+        key = f"jf:{{test/photos}}:wait:{line}"
+        self.client._redis.lpop(key, lost)
+        standing = {job_id.decode() for job_id in self.client._redis.lrange(key, 0, -1)}
+        alone = [i for i in self.model.those(State.WAITING) if self.model.jobs[i].group is None]
+        astray = {i for i in alone if self.model.jobs[i].priority == line} - standing
+        assert self.client.follow(mending.mend(REALM, QUEUE)) == len(astray)
+        if astray:
+            self.model.told.append(("mend", len(astray)))
 
     @rule(on=st.booleans())
     def name_a_dead_letter_queue(self, on: bool) -> None:

@@ -20,6 +20,7 @@ from jobfleet import (
     JobOptions,
     Limits,
     QueueFull,
+    SealError,
     State,
     Unrecoverable,
 )
@@ -304,7 +305,18 @@ async def test_sealed_jobs_and_results_are_read_by_who_has_the_key_and_by_nobody
         seen = await stranger.job_state(QUEUE, job_id)
         assert seen is not None
         assert (seen.name, seen.args, seen.result) == ("(sealed)", {}, None)
+        with pytest.raises(SealError, match="not among this fleet's keys; give it that one"):
+            await stranger.result(QUEUE, job_id, 15)
+        with pytest.raises(SealError, match="not among"):
+            await asyncio.to_thread(stranger.result_sync, QUEUE, job_id, 15)
         other = await echo.enqueue(text="again")
         async with working(stranger):
             with pytest.raises(JobFailed, match="give it the key"):
                 await stranger.result(QUEUE, other, 15)
+
+
+async def test_a_state_may_be_said_as_its_word(fleet: Fleet) -> None:
+    await broken(fleet, "lens")
+    queue = fleet.queue(QUEUE)
+    assert [job.state for job in await queue.jobs("failed")] == [State.FAILED]
+    assert await queue.clean("failed") == 1

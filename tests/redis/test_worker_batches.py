@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from jobfleet import (
     State,
     Unrecoverable,
 )
+from jobfleet.clients.asynchronous import AsyncClient
+from jobfleet.scripts.processing import Grant
 
 
 @dataclass
@@ -207,6 +210,29 @@ async def test_a_stopping_worker_begins_an_incomplete_batch_at_once(fleet: Fleet
         assert (await ended(fleet, job_id)).state is State.COMPLETED
 
 
+async def test_a_job_that_arrives_while_its_worker_stops_waits_for_no_other(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[list[int]] = []
+    index = indexing(fleet, calls, batch_wait=60)
+    ids = await index.enqueue_many(documents(2))
+    caplog.set_level(logging.INFO, "jobfleet.worker")
+    run = AsyncClient.run
+
+    async def late(client: AsyncClient, command: Any) -> Any:
+        answer = await run(client, command)
+        if isinstance(answer, Grant) and answer.jobs:
+            worker.stop()
+            await until_true(lambda: "worker is ending" in caplog.messages)
+        return answer
+
+    monkeypatch.setattr(AsyncClient, "run", late)
+    async with working(fleet, drain_seconds=20) as worker:
+        for job_id in ids:
+            assert (await ended(fleet, job_id)).state is State.COMPLETED
+    assert calls == [[0, 1]]
+
+
 async def test_an_item_has_one_verdict(fleet: Fleet) -> None:
     problems: list[str] = []
 
@@ -270,7 +296,7 @@ def test_a_batch_handler_that_cannot_be_one_is_refused() -> None:
         with pytest.raises(ConfigurationError, match=says):
             job(handler)  # type: ignore[call-overload]
     job(row)
-    with pytest.raises(ConfigurationError, match="batch: 5000 must lie between 1 and 1000"):
+    with pytest.raises(ConfigurationError, match="batch: 5000 must be a whole number from 1 to 1000"):
         fleet.job(queue=QUEUE, batch=5000)
     with pytest.raises(ConfigurationError, match="not in a process"):
         fleet.job(queue=QUEUE, batch=5, run_in="process")

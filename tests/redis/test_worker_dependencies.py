@@ -59,6 +59,10 @@ async def shaky() -> str:
     return "connected"
 
 
+def leave() -> str:
+    raise SystemExit("no licence")
+
+
 def swallowing() -> Iterator[None]:
     try:
         yield
@@ -169,6 +173,17 @@ async def test_a_dependency_that_fails_is_the_jobs_failure_and_a_lasting_one_is_
     assert first.error is not None
     assert first.error.kind == "ConnectionError"
     assert (second.result, third.result, notes) == ("connected", "connected", ["tried", "tried"])
+
+
+async def test_a_lasting_dependency_that_exits_the_interpreter_only_fails_its_job(fleet: Fleet) -> None:
+    @fleet.job(queue=QUEUE, attempts=1)
+    async def use(link: Annotated[str, Depends(leave, lifetime="worker")] = injected) -> str:
+        return link
+
+    async with working(fleet):
+        view = await ended(fleet, await use.enqueue())
+    assert view.error is not None
+    assert "raised SystemExit('no licence')" in view.error.message
 
 
 async def test_a_generator_that_swallows_the_failure_does_not_make_it_a_success(fleet: Fleet) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 
 import pytest
@@ -119,6 +120,13 @@ async def test_a_thread_past_its_time_keeps_its_slot_until_it_ends(fleet: Fleet)
         assert waiting.state is State.WAITING
         go_on.set()
         assert (await ended(fleet, second)).result == "done"
+
+
+async def test_a_worker_leaves_the_signals_to_the_program_that_it_is_in(fleet: Fleet) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    async with working(fleet) as worker:
+        await worker.started.wait()
+        assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
 async def test_a_handler_that_exits_the_interpreter_only_fails_its_job(fleet: Fleet) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
@@ -11,14 +11,19 @@ from fixtures.workers import QUEUE, ended, in_state, until, until_true, working
 from jobfleet import (
     Backoff,
     BatchItem,
+    CallNext,
     ConfigurationError,
+    Depends,
     Fleet,
+    JobContext,
+    Middleware,
     RateLimited,
     RetryAfter,
     Snooze,
     State,
     Unrecoverable,
     current_job,
+    injected,
 )
 
 
@@ -168,7 +173,12 @@ class Mute(Exception):
 
 @pytest.mark.parametrize("place", ["loop", "thread"])
 @pytest.mark.parametrize(
-    ("error", "message"), [(OSError("no file \udcff"), "no file ?"), (Mute(), "(its text cannot be had: RuntimeError)")]
+    ("error", "message"),
+    [
+        (OSError("no file \udcff"), "no file ?"),
+        (Mute(), "(its text cannot be had: RuntimeError)"),
+        (SyntaxError("a parser's own", ("photo.xml", 1, 1, b"<")), "a parser's own (photo.xml, line 1)"),
+    ],
 )
 async def test_an_error_that_has_no_plain_text_fails_its_job_all_the_same(
     fleet: Fleet, error: Exception, message: str, place: Any
@@ -285,3 +295,28 @@ async def test_whatever_a_handler_raises_is_its_jobs_failure_and_its_slot_comes_
         views = [await ended(fleet, await fleet.enqueue(QUEUE, place, args)) for _ in range(2)]
     assert [view.error.kind if view.error else None for view in views] == [error.__name__] * 2
     assert {view.state for view in views} == {State.FAILED}
+
+
+async def test_a_stop_iteration_in_a_thread_fails_its_job_whatever_is_around_it(fleet: Fleet) -> None:
+    class Around(Middleware):
+        async def around_run(self, job: JobContext, call_next: CallNext) -> Any:
+            return await call_next()
+
+    fleet.middleware(Around())
+
+    @fleet.job(queue=QUEUE, attempts=1)
+    def with_middleware() -> None:
+        next(iter([]))
+
+    @fleet.job(queue=QUEUE, attempts=1)
+    def with_dependency(five: Annotated[int, Depends(lambda: 5)] = injected) -> None:
+        next(iter([]))
+
+    @fleet.job(queue=QUEUE, attempts=1, batch=1)
+    def in_batch(items: list[BatchItem[Photo]]) -> None:
+        next(iter([]))
+
+    async with working(fleet, concurrency=1):
+        ids = [await with_middleware.enqueue(), await with_dependency.enqueue(), await in_batch.enqueue(Photo(1))]
+        views = [await ended(fleet, job_id) for job_id in ids]
+    assert [view.error.kind if view.error else None for view in views] == ["RuntimeError"] * 3

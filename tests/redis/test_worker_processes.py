@@ -16,7 +16,8 @@ import pytest
 
 from fixtures import process_jobs
 from fixtures.workers import QUEUE, ended, in_state, until, until_true, working
-from jobfleet import ConfigurationError, Fleet, State, WorkerSettings
+from jobfleet import CallNext, ConfigurationError, Fleet, JobContext, Middleware, State, WorkerSettings
+from jobfleet.worker.processes import Child, Processes
 
 TESTS = Path(__file__).parents[1]
 
@@ -174,6 +175,48 @@ async def test_as_many_processes_run_as_there_are_slots(fleet: Fleet, tmp_path: 
             await process_jobs.busy.enqueue(str(folder))
         pids = await asyncio.gather(*(pid_in(folder) for folder in folders))
         assert len(set(pids)) == 2
+
+
+class Slow(Middleware):
+    """Holds each job up, before it runs, until it is cancelled."""
+
+    async def around_run(self, job: JobContext, call_next: CallNext) -> Any:
+        await asyncio.Event().wait()
+
+
+async def test_middleware_is_inside_the_timeout_of_a_job_in_a_process(redis_url: str) -> None:
+    async with Fleet(redis_url) as fleet:
+        fleet.middleware(Slow())
+        job = fleet.job(queue=QUEUE, run_in="process", timeout=0.1, attempts=1)(process_jobs.where.handler.function)
+        async with working(fleet):
+            view = await ended(fleet, await job.enqueue(n=1))
+    assert view.error is not None
+    assert view.error.kind == "timeout"
+
+
+async def test_the_start_of_a_process_is_not_the_jobs_time(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[bool] = []
+    take = Processes.take
+
+    def stopped() -> bool:
+        (attempt,) = worker._lanes[0].holding._running.values()
+        assert attempt.timer is not None
+        return attempt.timer.cancelled()
+
+    async def look(processes: Processes, module: str) -> Child:
+        timers.append(stopped())
+        return await take(processes, module)
+
+    async def run(processes: Processes, child: Child, *rest: Any) -> object:
+        timers.append(stopped())
+        processes.give_back(child)
+        return "ran"
+
+    monkeypatch.setattr(Processes, "take", look)
+    monkeypatch.setattr(Processes, "run", run)
+    async with working(fleet) as worker:
+        view = await ended(fleet, await process_jobs.where.options(timeout=60).enqueue(1))
+    assert (view.result, timers) == ("ran", [True, False])
 
 
 def test_a_function_that_no_process_can_import_is_refused() -> None:

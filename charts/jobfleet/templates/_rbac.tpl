@@ -9,13 +9,10 @@ not known beforehand, so RBAC cannot name them.
   verbs: [get, list, watch]
 - apiGroups: [jobfleet.dev]
   resources: [jobqueues/status, workerpools/status]
-  verbs: [get, patch]
+  verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch]
-- apiGroups: [apps]
-  resources: [deployments/scale]
-  verbs: [get, patch]
 # A roll-out: the ReplicaSet of the older template goes, its Pods stay until they have done their jobs.
 - apiGroups: [apps]
   resources: [replicasets]
@@ -34,7 +31,7 @@ not known beforehand, so RBAC cannot name them.
   verbs: [get, create, patch]
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end -}}
 
 {{- define "jobfleet.subject" -}}

@@ -12,10 +12,19 @@ from uuid import uuid4
 from jobfleet_operator import names
 from jobfleet_operator.actions import Note
 from jobfleet_operator.adapters.pace import Urgency
-from jobfleet_operator.adapters.wire import Conflict, Invalid, KubeError, NotFound, Refused, Unavailable, Wire
+from jobfleet_operator.adapters.wire import (
+    CALL_SECONDS,
+    Conflict,
+    Invalid,
+    KubeError,
+    NotFound,
+    Refused,
+    Unavailable,
+    Wire,
+)
 from jobfleet_operator.world import Identity, Key, Manifest
 
-__all__ = ["Conflict", "Kube", "KubeError", "NotFound", "Refused", "Unavailable"]
+__all__ = ["CALL_SECONDS", "Conflict", "Invalid", "Kube", "KubeError", "NotFound", "Refused", "Unavailable"]
 
 PAGE = 200
 """Objects that one page of a list holds."""
@@ -114,7 +123,7 @@ class Kube(Wire):
         )
 
     async def raise_replicas(self, deployment: Key, before: int, replicas: int) -> Manifest:
-        """Raise the replicas of a Deployment; returns all of it. Raises Conflict when there are not so many `before`.
+        """Raise the replicas of a Deployment; returns all of it. Raises Invalid when there are not so many `before`.
 
         That its status moves while it grows does no harm.
         """
@@ -122,12 +131,7 @@ class Kube(Wire):
         patch = [test, {"op": "replace", "path": "/spec/replicas", "value": replicas}]
         path = namespaced("apps/v1", deployment.namespace, "deployments", deployment.name)
         query = {"fieldManager": names.FIELD_MANAGER}
-        try:
-            return await self.call(
-                "PATCH", path, query=query, body=patch, content_type=JSON_PATCH, urgency=Urgency.SCALING
-            )
-        except Invalid as error:
-            raise Conflict(str(error)) from error
+        return await self.call("PATCH", path, query=query, body=patch, content_type=JSON_PATCH, urgency=Urgency.SCALING)
 
     async def set_deletion_cost(self, pod: Key, cost: int | None) -> Manifest:
         """Write the deletion cost of a Pod, or take it away."""

@@ -155,8 +155,10 @@ class LastDecision(Part):
     from_replicas: int = Field(description="Wanted workers before.")
     to_replicas: int = Field(description="Wanted workers after.")
     reasons: list[str] = Field(default_factory=list, description="Why, step by step.")
-    backlog: int = Field(description="Input: jobs waiting, running or due.")
-    busy_slots: int = Field(description="Input: jobs that the pool's workers held.")
+    backlog: int | None = Field(
+        default=None, description="Input: jobs waiting, running or due. Not there: they were not known."
+    )
+    busy_slots: int = Field(default=0, description="Input: jobs that the pool's workers held.")
     min_replicas: int = Field(description="Input: spec.minReplicas.")
     max_replicas: int = Field(description="Input: spec.maxReplicas.")
     backlog_per_worker: int = Field(description="Input: spec.scaling.backlogPerWorker.")
@@ -168,7 +170,16 @@ class LastDecision(Part):
     service_ms: int | None = Field(default=None, description="Input: mean run time of a job in milliseconds.")
     arrivals_per_minute: int = Field(default=0, description="Input: jobs that came in a minute.")
     oldest_seconds: int = Field(default=0, description="Input: how long the oldest waiting job had waited.")
+    aged_seconds: int | None = Field(
+        default=None,
+        description="Input: seconds since the pool had last grown because a job had waited for too long. Not there: "
+        "it had not, as far as was remembered.",
+    )
     floor: int = Field(default=0, description="Input: the largest of spec.scaling.floors that held.")
+    fallback: int | None = Field(
+        default=None,
+        description="Input: spec.scaling.fallback.workers, where the backlog had not been known for long enough.",
+    )
     upcoming: int = Field(default=0, description="Input: delayed jobs due before a worker could have started.")
     behind_circuit: int = Field(
         default=0, description="Input: waiting jobs that open circuits hold back; they do not count in the backlog."

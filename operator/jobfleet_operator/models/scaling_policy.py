@@ -12,7 +12,8 @@ class ScaleUp(Part):
         default=0,
         ge=0,
         le=3600,
-        description="Grow only to what was wanted throughout this many seconds. 0 grows at once.",
+        description="Grow only to what was wanted throughout this many seconds, also after a restart of the operator. "
+        "0 grows at once, and minReplicas and floors never wait.",
         json_schema_extra=remark(remedy="a time in seconds; 0 grows at once"),
     )
     percent_per_step: int | None = Field(
@@ -76,6 +77,24 @@ class CalendarFloor(Part):
     )
 
 
+class Fallback(Part):
+    """How many workers there are at least while the backlog cannot be read."""
+
+    workers: int = Field(
+        ge=1,
+        le=10_000,
+        description="Workers that the pool has at least while the backlog cannot be read, up to spec.maxReplicas.",
+        json_schema_extra=remark(remedy="the smallest number of workers while the backlog cannot be read"),
+    )
+    after_seconds: int = Field(
+        default=60,
+        ge=1,
+        le=86_400,
+        description="It holds when the backlog has not been readable for this many seconds.",
+        json_schema_extra=remark(remedy="a time in seconds; until it is over the size is held"),
+    )
+
+
 class Scaling(Part):
     """How the size of the pool follows its backlog."""
 
@@ -115,6 +134,11 @@ class Scaling(Part):
         default_factory=list,
         max_length=16,
         description="Times at which the pool has at least so many workers. Of several the largest counts.",
+    )
+    fallback: Fallback | None = Field(
+        default=None,
+        description="How many workers to have at least while Redis cannot be read. It only raises the size. Without "
+        "it the size is held as it is.",
     )
     weight: int = Field(
         default=1,

@@ -7,6 +7,7 @@ from jobfleet_operator.scaling.decision import decide
 from jobfleet_operator.scaling.need import AGE_STEP_SECONDS
 from jobfleet_operator.scaling.records import (
     Decision,
+    Fallback,
     Growth,
     History,
     Limit,
@@ -20,6 +21,7 @@ from jobfleet_operator.scaling.records import (
 __all__ = [
     "AGE_STEP_SECONDS",
     "Decision",
+    "Fallback",
     "Growth",
     "History",
     "Limit",

@@ -10,8 +10,9 @@ Laws, held by property tests:
 - never below what the running jobs fill, unless a limit is lower;
 - a larger backlog never leads to fewer workers;
 - a constant load leads to a constant size;
-- nothing is decided on missing data: the size is held, and afterwards (as after a restart) a whole
-  stabilisation window must pass before the pool may shrink.
+- nothing is decided on missing data: the size is held, or raised to the policy's fallback, and afterwards
+  (as after a restart, or when nobody has looked for a while) a whole stabilisation window must pass before
+  the pool may shrink, or grow for its load.
 
 The answer is a goal. Which workers go, and when, is decided in `drain.py`: a busy worker is told to
 drain and leaves when it is idle, also where a limit is lower than what the running jobs fill.
@@ -43,7 +44,8 @@ def decide(observation: Observation, policy: Policy, history: History) -> Decisi
 
     Then by a quarter a step, at least one:
 
-    >>> third = decide(replace(empty, now=31.0), policy, second.history)
+    >>> later = decide(replace(empty, now=20.0), policy, second.history)
+    >>> third = decide(replace(empty, now=30.0), policy, later.history)
     >>> third.size, third.reasons
     (4, ('backlog 0 asks for 0', 'one step down: at most 25 %'))
 
@@ -64,21 +66,14 @@ def decide(observation: Observation, policy: Policy, history: History) -> Decisi
     ('held at 4: the backlog is not known',)
     """
     size, now = observation.size, observation.now
-    if observation.load is None:
-        reason = f"held at {size}: the backlog is not known"
-        return Decision(size, size, (reason,), replace(history, since=None, highs=(), lows=()))
-
-    aged = need.aged(observation.load, size, now, policy, history)
     ceiling = _ceiling(observation, policy)
+    if observation.load is None:
+        return _without_load(observation, policy, history, ceiling)
+    aged = need.aged(observation.load, size, now, policy, history)
     wanted, reasons, limited = need.want(observation, policy, aged, ceiling)
-    if wanted < observation.floor and wanted < ceiling.most:
-        wanted = min(observation.floor, ceiling.most)
-        reasons.insert(0, f"raised to {wanted} by {observation.floor_name or 'the calendar'}")
-    if aged > size and wanted > size:
-        history = replace(history, aged_at=now)
     history = steps.remember(history, now, wanted, policy)
     if wanted > size:
-        goal, notes = steps.grow(size, wanted, policy, history)
+        goal, notes = steps.grow(size, wanted, now, policy, history, need.least(observation, policy, ceiling))
     elif wanted < size:
         goal, notes = steps.shrink(size, now, policy, history, _firm(observation, policy))
         goal = max(goal, wanted)
@@ -86,8 +81,28 @@ def decide(observation: Observation, policy: Policy, history: History) -> Decisi
         goal, notes = size, []
     if goal < size:
         history = replace(history, shrunk_at=now)
+    if goal > size and aged > size:
+        history = replace(history, aged_at=now)
     told = (*notes, *reasons) if goal == size else (*reasons, *notes)
     return Decision(goal, wanted, told, history, ceiling if limited else None)
+
+
+def _without_load(observation: Observation, policy: Policy, history: History, ceiling: Limit) -> Decision:
+    """Hold the size, or raise it to the fallback when nobody has known the load for long enough."""
+    size, now, fallback = observation.size, observation.now, policy.fallback
+    since = now if history.unknown_since is None else history.unknown_since
+    history = replace(history, since=None, unknown_since=since, highs=(), lows=())
+    least = 0
+    if fallback is not None and now - since >= fallback.after_seconds:
+        least = min(fallback.workers, policy.max_workers)
+    wanted = max(size, min(least, ceiling.most))
+    limit = ceiling if least > wanted else None
+    if fallback is None or wanted == size:
+        return Decision(size, size, (f"held at {size}: the backlog is not known",), history, limit)
+    goal, notes = steps.climb(size, wanted, policy)
+    asked = f"the backlog has not been known for {fallback.after_seconds} s: spec.scaling.fallback asks for {least}"
+    cut = [] if limit is None else [f"limited to {wanted}: {limit.words}"]
+    return Decision(goal, wanted, (asked, *cut, *notes), history, limit)
 
 
 def _firm(observation: Observation, policy: Policy) -> int:

@@ -10,7 +10,7 @@ AGE_STEP_SECONDS = 15.0
 
 
 def want(observation: Observation, policy: Policy, aged: int, ceiling: Limit) -> tuple[int, list[str], bool]:
-    """How many workers are wanted within the limits, why, and whether the ceiling cut it.
+    """How many workers are wanted within the limits, why, and whether the ceiling cut it, a minimum included.
 
     `aged` is what the age of the oldest job asks for. There must be a load.
     """
@@ -27,14 +27,24 @@ def want(observation: Observation, policy: Policy, aged: int, ceiling: Limit) ->
     if busy > wanted:
         wanted = busy
         reasons.insert(0, f"{load.busy_slots} running jobs fill {busy}")
+    if wanted < policy.min_workers:
+        wanted = policy.min_workers
+        reasons.append(f"raised to the minimum of {wanted}")
+    # What the calendar asks for is meant up to the maximum, which is no limit to it.
+    floor = min(observation.floor, policy.max_workers)
+    if wanted < floor:
+        wanted = floor
+        reasons.insert(0, f"raised to {wanted} by {observation.floor_name or 'the calendar'}")
     limited = wanted > ceiling.most
     if limited:
         wanted = ceiling.most
         reasons.append(f"limited to {wanted}: {ceiling.words}")
-    if wanted < policy.min_workers and wanted < ceiling.most:
-        wanted = min(policy.min_workers, ceiling.most)
-        reasons.append(f"raised to the minimum of {wanted}")
     return wanted, reasons, limited
+
+
+def least(observation: Observation, policy: Policy, ceiling: Limit) -> int:
+    """What the pool has at least within the limits, whatever its load: it is not waited for."""
+    return min(max(policy.min_workers, observation.floor), ceiling.most)
 
 
 def _by_backlog(load: Load, size: int, policy: Policy) -> tuple[int, str]:
@@ -54,7 +64,8 @@ def flow(load: Load, policy: Policy, start_seconds: int = 0) -> tuple[int, str] 
     With W jobs waiting or due soon, B running, a of them coming in a second, S seconds each, c slots a worker
     and T seconds of time: W jobs fill W·S / T slots (what new workers take to start is not left of T, half of it
     at most), and those that run or come meanwhile the larger of B·S / T and a·S. A job that takes longer than
-    T fills one slot and no more: it cannot be done sooner, but it should run at once.
+    T fills one slot and no more: it cannot be done sooner, but it should run at once. However short the jobs are, as
+    long as any wait there is one worker.
     None: it is not asked for, or no service time has been measured.
 
     >>> policy = Policy(concurrency=4, drain_within_seconds=60)
@@ -72,6 +83,7 @@ def flow(load: Load, policy: Policy, start_seconds: int = 0) -> tuple[int, str] 
     running = load.busy_slots * min(Fraction(1), Fraction(each, 1000 * within))
     coming = Fraction(load.arrivals_per_minute * each, 60_000)
     need = ceil((waiting + max(running, coming)) / policy.concurrency)
+    need = max(need, min(1, load.waiting + load.upcoming))
     soon = f", {load.upcoming} due soon" if load.upcoming else ""
     return need, (
         f"{load.waiting} waiting{soon} and {load.busy_slots} running of {each / 1000:.1f} s each and "

@@ -2,20 +2,21 @@
 
 Shares are max-min fair: where the pools of a quota want more than it is, nobody gets more than they want, and what is
 left is divided so that the smallest share, measured by the pools' weights, is as large as it can be. Minimums
-(`spec.minReplicas`) come first.
+(`spec.minReplicas`) come first. A pool whose size is somebody else's is only advised: it takes from the others what it
+has and no more, and may have what they leave.
 
 Laws, held by property tests:
 
 - pools never come to hold more than a quota, unless they did before: who is to grow waits for the workers of who is to
   shrink, and a worker that runs a job leaves when it is idle;
 - nobody is granted more than wanted, and none is limited while its quota has room;
-- of two pools with the same weight the one that wants more never gets less;
+- of two pools with the same weight the one that wants more never gets less, where neither is only advised;
 - shares that have been taken stay the same.
 """
 
 import heapq
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from jobfleet_operator.scaling.records import Limit
@@ -52,6 +53,8 @@ class Claim:
     """Workers that it holds now, those that are on their way out included."""
     minimum: int = 0
     weight: int = 1
+    advised: bool = False
+    """Whether its size is somebody else's, who may follow what is granted or not."""
 
 
 def shares(claims: Mapping[Name, Claim], quotas: Quotas) -> dict[Name, Limit]:
@@ -71,6 +74,26 @@ def shares(claims: Mapping[Name, Claim], quotas: Quotas) -> dict[Name, Limit]:
     >>> {name: limit.most for name, limit in shares(claims, Quotas(namespaces={"shop": 18})).items()}
     {'a': 2, 'c': 3}
     """
+    limits = _limits({name: _as_held(claim) for name, claim in claims.items()}, quotas)
+    limits = {name: limit for name, limit in limits.items() if not claims[name].advised}
+    if any(claim.advised for claim in claims.values()):
+        left = {
+            name: claim if claim.advised else _as_granted(claim, limits.get(name)) for name, claim in claims.items()
+        }
+        limits |= {name: limit for name, limit in _limits(left, quotas).items() if claims[name].advised}
+    return limits
+
+
+def _as_held(claim: Claim) -> Claim:
+    return replace(claim, wanted=claim.present) if claim.advised else claim
+
+
+def _as_granted(claim: Claim, limit: Limit | None) -> Claim:
+    granted = claim.wanted if limit is None else limit.most
+    return replace(claim, wanted=granted, present=max(claim.present, granted))
+
+
+def _limits(claims: Mapping[Name, Claim], quotas: Quotas) -> dict[Name, Limit]:
     fair = _granted(claims, quotas, lambda _: 0)
     free = _granted(claims, quotas, lambda claim: claim.present)
     limits: dict[Name, Limit] = {}

@@ -27,6 +27,15 @@ class Shrinkage:
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """How many workers there are at least while nobody knows the load."""
+
+    workers: int
+    after_seconds: int = 60
+    """It holds when the load has not been known for so long."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What the pool's spec asks for."""
 
@@ -42,6 +51,8 @@ class Policy:
     tolerance_percent: int = 10
     up: Growth = Growth()
     down: Shrinkage = Shrinkage()
+    fallback: Fallback | None = None
+    """None: the size is held, whatever it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,7 @@ class Load:
     waiting: int = 0
     """Those of the backlog that nobody holds."""
     service_ms: int | None = None
-    """Mean run time of a job, measured; None: none has ended yet."""
+    """Mean run time of a job, measured and rounded up; None: none has ended yet."""
     arrivals_per_minute: int = 0
     """Jobs that came in lately, measured."""
     oldest_seconds: int = 0
@@ -105,6 +116,8 @@ class History:
 
     since: float | None = None
     """Since when the load has been known without a gap; None: it is not known."""
+    unknown_since: float | None = None
+    """Since when the load has not been known, as far as this history goes; None: it is known."""
     highs: tuple[Sample, ...] = ()
     """Falling sequence: the largest wanted sizes of the window for shrinking."""
     lows: tuple[Sample, ...] = ()

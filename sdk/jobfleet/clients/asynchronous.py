@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from jobfleet.clients import wire
-from jobfleet.clients.address import check_url
+from jobfleet.clients.address import check_url, public_url
 from jobfleet.clients.patience import (
     ANSWER_SECONDS,
     BLOCK_SECONDS,
@@ -23,6 +23,7 @@ from jobfleet.clients.patience import (
     passes,
     translated,
 )
+from jobfleet.errors import JobfleetError
 from jobfleet.scripts.command import Command, Pause
 
 T = TypeVar("T")
@@ -67,11 +68,42 @@ class AsyncClient:
 
     async def run_many(self, commands: Sequence[Command[T]]) -> list[T]:
         """Run Commands in one round trip, each atomic by itself. Errors as :meth:`run`."""
+        raw = await self._patiently(commands)
+        for answer in raw:
+            if isinstance(answer, Exception):
+                raise translated(answer, self.url) from answer
+        return [command.parse(answer) for command, answer in zip(commands, raw, strict=True)]
+
+    async def run_each(self, commands: Sequence[Command[T]]) -> list[T | JobfleetError]:
+        """As :meth:`run_many`, but an error that does not pass is the answer to its Command, and holds no other up.
+
+        Raises:
+            Unavailable: no answer within the client's patience.
+            JobfleetError: Redis does not let this client in.
+        """
+        raw = await self._patiently(commands)
+        parsed: list[T | JobfleetError] = []
+        for command, answer in zip(commands, raw, strict=True):
+            one = self._parsed(command, answer)
+            parsed.append(one)
+        return parsed
+
+    def _parsed(self, command: Command[T], answer: Any) -> T | JobfleetError:
+        if isinstance(answer, Exception):
+            return translated(answer, self.url)
+        try:
+            return command.parse(answer)
+        except JobfleetError as error:
+            return error
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            return JobfleetError(f"Redis at {public_url(self.url)} holds what cannot be read: {error}")
+
+    async def _patiently(self, commands: Sequence[Command[Any]]) -> list[Any]:
+        """The raw answers, tried for until none is an error that passes."""
         begun, tries = time.monotonic(), 0
         while True:
             try:
-                raw = await self._send(commands)
-                break
+                return await self._send(commands)
             except (redis_errors.RedisError, OSError) as error:
                 tries += 1
                 wait = self._patience.wait(tries, time.monotonic() - begun) if passes(error) else None
@@ -79,7 +111,6 @@ class AsyncClient:
                     raise translated(error, self.url) from error
                 await self._disconnect()
                 await asyncio.sleep(wait)
-        return [command.parse(answer) for command, answer in zip(commands, raw, strict=True)]
 
     async def follow(self, flow: Generator[Command[Any] | Pause, Any, T]) -> T:
         """Run what a flow yields, one after the other, and give what it returns. Errors as :meth:`run`."""
@@ -89,11 +120,16 @@ class AsyncClient:
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
                     step = next(flow)
+                    continue
+                try:
+                    answer = await self.run(step)
+                except JobfleetError as error:
+                    step = flow.throw(error)  # it may have to say what it has done so far
                 else:
-                    step = flow.send(await self.run(step))
+                    step = flow.send(answer)
         except StopIteration as end:
-            answer: T = end.value
-            return answer
+            result: T = end.value
+            return result
         finally:
             flow.close()
 
@@ -124,13 +160,13 @@ class AsyncClient:
             raise translated(error, self.url) from error
 
     async def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
-        """The raw answers; a script that Redis does not have is sent along and tried again."""
+        """The raw answers, refusals among them; a script that Redis does not have is sent along and tried again."""
         answers = await self._exchange([wire.by_sha(command) for command in commands])
         for n, answer in enumerate(answers):
             if isinstance(answer, redis_errors.NoScriptError):
                 (answers[n],) = await self._exchange([wire.by_text(commands[n])])
         for answer in answers:
-            if isinstance(answer, Exception):
+            if isinstance(answer, Exception) and passes(answer):
                 raise answer
         return answers
 

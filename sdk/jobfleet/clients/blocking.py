@@ -17,6 +17,7 @@ import redis
 from jobfleet.clients import wire
 from jobfleet.clients.address import check_url
 from jobfleet.clients.patience import ANSWER_SECONDS, CONNECT_SECONDS, FRESH_SECONDS, Patience, passes, translated
+from jobfleet.errors import JobfleetError
 from jobfleet.job import JobView
 from jobfleet.keys import queue_keys
 from jobfleet.scripts.command import Command, Pause
@@ -115,11 +116,16 @@ class SyncClient:
                 if isinstance(step, Pause):
                     time.sleep(step.seconds)
                     step = next(flow)
+                    continue
+                try:
+                    answer = self.run(step)
+                except JobfleetError as error:
+                    step = flow.throw(error)  # it may have to say what it has done so far
                 else:
-                    step = flow.send(self.run(step))
+                    step = flow.send(answer)
         except StopIteration as end:
-            answer: T = end.value
-            return answer
+            result: T = end.value
+            return result
         finally:
             flow.close()
 

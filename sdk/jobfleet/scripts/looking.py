@@ -118,13 +118,15 @@ class QueueReading:
 def inspect(realm: str, queue: str, ahead_ms: int = 0) -> Command[QueueReading]:
     """How a queue is, and how many delayed jobs fall due within ``ahead_ms``.
 
-    The cost grows with its workers, and with the logarithm of its delayed jobs.
+    The cost grows with its workers, and with the logarithm of its delayed jobs. Since when the oldest job has waited is
+    found for jobs of no group and for up to sixteen groups (and 32 lines of theirs, one for each priority); where more
+    have waiting jobs, those are looked at whose turn is next. Behind jobs that were handed back, it is a bound.
     """
     keys = queue_keys(realm, queue)
     names = [
         keys.jobs, keys.counters, keys.delayed, keys.config, keys.workers, keys.info, keys.draining, keys.busy,
         keys.completed, keys.failed, *keys.lines, keys.cancelled, keys.ring, keys.group_parked, keys.forwarding,
-        keys.kept, keys.circuit, keys.group_wait,
+        keys.kept, keys.circuit, keys.group_wait, keys.group_line, keys.group_part,
     ]  # fmt: skip
     return Command(_inspect, names, [ahead_ms], _reading)
 

@@ -48,13 +48,13 @@ def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Command[list[str 
 
     Raises (from the answer):
         InvalidJob: a job is larger than its queue allows; nothing was accepted.
-        QueueFull: the queue, or Redis (MemoryHigh), has no room for all of them; nothing was accepted.
+        QueueFull: the queue, or Redis (MemoryHigh), has no room for those of them that need some; nothing was accepted.
     """
     keys = queue_keys(realm, queue)
     args: list[Argument]
     if any(job.extension for job in jobs):
         special = [(job.id, job.priority + (codec.EXTENDED if job.extension else 0), job.due) for job in jobs]
-        args = [WAKE_CHANNEL, keys.address, _encode(special), *(job.extension + job.body for job in jobs)]
+        args = [WAKE_CHANNEL, keys.address, keys.ends, _encode(special), *(job.extension + job.body for job in jobs)]
         return Command(_enqueue_extended, keys.all, args, lambda raw: _answer(queue, jobs, raw))
     lines: dict[int, int] = {}
     runs: list[list[int | str]] = []
@@ -93,7 +93,10 @@ def _answer(queue: str, jobs: Sequence[NewJob], raw: list[Any]) -> list[str | No
             "pass a reference to the data instead of the data, or raise spec.maxJobBytes",
         )
     if raw and raw[0] in (-2, -3):
-        raise (QueueFull if raw[0] == -2 else MemoryHigh)(queue, *raw[1:])
+        _, length, limit, *needless = raw
+        full = (QueueFull if raw[0] == -2 else MemoryHigh)(queue, length, limit)
+        full.needless = frozenset(place - 1 for place in needless)
+        raise full
     if not raw:
         return [job.id for job in jobs]
     return [

@@ -120,11 +120,15 @@ def cancel(realm: str, queue: str, job_id: str, workers: Sequence[str], by: Auth
 
 
 def retry(
-    realm: str, queue: str, job_ids: Sequence[str], spacing_ms: int = 0, first_ms: int = 0, by: Author = NOBODY
+    realm: str, queue: str, job_ids: Sequence[str], spacing_us: int = 0, first_us: int = 0, by: Author = NOBODY
 ) -> Command[list[bool]]:
-    """Try failed or cancelled jobs again, ``spacing_ms`` apart, the first in ``first_ms``; was each of them one?"""
+    """Try failed or cancelled jobs again, so many microseconds apart, the first in ``first_us``.
+
+    The answer is for each whether it is tried again: it was failed or cancelled, and no other job has its key of
+    deduplication.
+    """
     keys = queue_keys(realm, queue)
-    args: list[Argument] = [WAKE_CHANNEL, keys.address, spacing_ms, first_ms, by.packed(), *job_ids]
+    args: list[Argument] = [WAKE_CHANNEL, keys.address, spacing_us, first_us, by.packed(), *job_ids]
     return Command(_retry, _acting(keys), args, lambda raw: [answer == 1 for answer in raw])
 
 

@@ -82,6 +82,7 @@ class Batches:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._forming: dict[tuple[str, str], Batch] = {}
+        self._hurried = False
 
     def add(self, attempt: Attempt, handler: Handler, args: Any) -> None:
         """Put a job into the batch that is forming, or begin one with it."""
@@ -89,7 +90,7 @@ class Batches:
         batch = self._forming.get(key)
         if batch is None:
             batch = self._forming[key] = Batch(handler, attempt)
-            batch.timer = self._loop.call_later(handler.batch_wait, self._begin, key)
+            batch.timer = self._loop.call_later(0 if self._hurried else handler.batch_wait, self._begin, key)
         else:
             attempt.owner.freed()
         assert attempt.context is not None  # noqa: S101 - set by the only caller
@@ -106,7 +107,8 @@ class Batches:
             self._loop.call_soon_threadsafe(member.decide, result, error)
 
     def flush(self) -> None:
-        """Begin what is forming: nothing more will come."""
+        """Begin what is forming: nothing more will come but by claims that are under way, and that begins at once."""
+        self._hurried = True
         for key in list(self._forming):
             self._begin(key)
 

@@ -49,16 +49,12 @@ class Execution:
         if handler.batch:
             self._batches.add(attempt, handler, kwargs[ItemArguments.ITEM])
             return
-        attempt.limit = body.timeout
+        attempt.limit = 0.0 if handler.run_in == "process" else body.timeout
+        self._arm(attempt, body.timeout)
         if handler.run_in == "thread" and not handler.needs and not self._around:
-            self._arm(attempt, body.timeout)
             attempt.running = run = _ThreadRun(attempt, handler)
             self.threads.submit(partial(_call, attempt.context, handler.function, kwargs), run.done)
             return
-        if handler.run_in == "process":
-            attempt.limit = 0.0
-        else:
-            self._arm(attempt, body.timeout)
         attempt.entered = False
         attempt.running = self._loop.create_task(self._run(attempt, handler, kwargs))
 
@@ -74,6 +70,13 @@ class Execution:
     def _arm(self, attempt: Attempt, limit: float | None) -> None:
         if limit is not None:
             attempt.timer = self._loop.call_later(limit, end, attempt, Ending.TIMED_OUT)
+
+    def _pause(self, attempt: Attempt) -> float | None:
+        """Stop the attempt's clock; the seconds that it has left, None where there is no limit."""
+        if attempt.timer is None or attempt.ending is not None:
+            return None
+        attempt.timer.cancel()
+        return max(0.0, attempt.timer.when() - self._loop.time())
 
     async def _run(self, attempt: Attempt, handler: Handler, kwargs: dict[str, Any]) -> None:
         attempt.entered = True
@@ -123,8 +126,12 @@ class Execution:
             raise
 
     async def _in_process(self, attempt: Attempt, handler: Handler) -> Any:
-        child = await self._processes.take(handler.function.__module__)
-        self._arm(attempt, attempt.body.timeout if attempt.body else None)  # its start is not the job's time
+        left = self._pause(attempt)  # the start of a process is not the job's time
+        try:
+            child = await self._processes.take(handler.function.__module__)
+        finally:
+            if attempt.ending is None:
+                self._arm(attempt, left)
         assert attempt.context is not None  # noqa: S101 - set by start
         telling = attempt.context.telling
 

@@ -63,9 +63,15 @@ class Injector:
         """In a task of its own: the job that asked first may be cancelled while others wait for the same value."""
         task = self._lasting.get(need)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._lasting[need] = asyncio.create_task(self._make(need, {}, self._stack))
+            task = self._lasting[need] = asyncio.create_task(self._make_lasting(need))
             task.add_done_callback(_look_at_exception)
         return await asyncio.shield(task)
+
+    async def _make_lasting(self, need: Need) -> Any:
+        try:
+            return await self._make(need, {}, self._stack)
+        except (KeyboardInterrupt, SystemExit) as error:  # out of a task it would end the event loop, and all jobs
+            raise RuntimeError(f"{need.function!r} raised {error!r}") from error
 
     async def close(self) -> None:
         """Clear up what lived as long as the worker. May be called twice."""

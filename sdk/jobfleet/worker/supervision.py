@@ -1,18 +1,17 @@
-"""Starts a worker's parts, stops them in the right order, and answers to signals."""
+"""Starts a worker's parts, and stops them in the right order."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import signal
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.ending import end_tasks
 from jobfleet.errors import ConfigurationError
+from jobfleet.worker import interrupts
 from jobfleet.worker.execution import Execution
 from jobfleet.worker.health import Health
 from jobfleet.worker.keeper import Keeper
@@ -65,15 +64,17 @@ class Worker:
         Returns how many it had.
 
         Raises:
-            ConfigurationError: it is less than one.
+            ConfigurationError: it is no whole number, or less than one.
         """
-        if slots < 1:
-            raise ConfigurationError(f"slots: {slots} must be at least 1; to run nothing, pause the queue")
+        if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
+            raise ConfigurationError(
+                f"slots: {slots!r} must be a whole number, at least 1; to run nothing, pause the queue"
+            )
         before = self._slots.total
         log.info("worker resized", extra={"worker": self.settings.id, "slots": slots, "before": before})
         self._slots.resize(slots)
         if self._execution is not None:
-            self._execution.threads.shrink(slots)
+            self._execution.threads.resize(slots)
         return before
 
     def pause(self, queue: str | None = None, *, return_running: bool = False) -> None:
@@ -123,8 +124,11 @@ class Worker:
             lane.stop()
         self._told.set()
 
-    async def run(self) -> None:
+    async def run(self, *, signals: bool = False) -> None:
         """Serve until told to stop and everything is handed in or back.
+
+        With ``signals``, SIGTERM and SIGINT call :meth:`stop` meanwhile, and mean nothing else: for a program that does
+        nothing but run workers. Otherwise they are the program's own, which is to call :meth:`stop` before it ends.
 
         Raises:
             ConfigurationError: the health port cannot be opened.
@@ -145,7 +149,7 @@ class Worker:
         keeper = Keeper(self._url, self._lanes, settings, slots)
         middleware = self._registry.middleware
         loops: list[asyncio.Task[None]] = []
-        with self._signals():
+        with interrupts.taken(self.stop) if signals else contextlib.nullcontext():
             try:
                 for starting in middleware.of("worker_starting"):
                     await starting()
@@ -217,21 +221,3 @@ class Worker:
             await asyncio.sleep(0.05)
             if any(lane.holding.burdened for lane in self._lanes):
                 since = time.monotonic()
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Let SIGTERM and SIGINT stop the worker, where this is the main thread of a program that may."""
-        loop = asyncio.get_running_loop()
-        caught = {}
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                before = signal.getsignal(number)
-                loop.add_signal_handler(number, self.stop)
-                caught[number] = before
-        try:
-            yield
-        finally:
-            for number, before in caught.items():
-                loop.remove_signal_handler(number)
-                if before is not None:
-                    signal.signal(number, before)

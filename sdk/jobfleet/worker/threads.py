@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import itertools
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -28,6 +29,7 @@ class Threads:
         self._calls: SimpleQueue[tuple[contextvars.Context, Call, Done] | None] = SimpleQueue()
         self._done: deque[tuple[Done, Any, BaseException | None]] = deque()
         self._told = False
+        self._most: float = math.inf
         self._threads = 0
         self._pending = 0
         self._names = itertools.count(1)
@@ -51,7 +53,7 @@ class Threads:
             if error is None:
                 future.set_result(result)
             else:
-                future.set_exception(error)
+                future.set_exception(_awaitable(error))
                 future.exception()  # looked at: whoever awaited it may be gone
 
         self.submit(call, done)
@@ -75,17 +77,39 @@ class Threads:
 
     def _tell(self) -> None:
         self._told = False  # before the first look: what comes from now on tells anew
-        while self._done:
-            done, result, error = self._done.popleft()
-            self._pending -= 1
-            done(result, error)
+        try:
+            while self._done:
+                done, result, error = self._done.popleft()
+                self._pending -= 1
+                done(result, error)
+        finally:
+            if self._done:  # one went wrong, and the event loop says so; the others do not wait for the next to end
+                self._loop.call_soon(self._tell)
+            if self._threads > self._most:
+                self._trim()
 
-    def shrink(self, most: int) -> None:
-        """End threads beyond ``most``, as they come free."""
-        while self._threads > most:
+    def resize(self, most: int) -> None:
+        """Keep ``most`` threads; those beyond end as they come free."""
+        self._most = most
+        self._trim()
+
+    def _trim(self) -> None:
+        """End threads beyond the most that are free. For a busy one, a None would stand before the calls that come."""
+        while self._threads > max(self._most, self._pending):
             self._threads -= 1
             self._calls.put(None)
 
     def close(self) -> None:
-        """End idle threads; those that run are left to the end of the process. May be called twice."""
-        self.shrink(0)
+        """End idle threads, and others as they come free, for no call comes any more. May be called twice."""
+        while self._threads > 0:
+            self._threads -= 1
+            self._calls.put(None)
+
+
+def _awaitable(error: BaseException) -> BaseException:
+    """The error as an await can raise it: from a coroutine, too, a StopIteration comes as a RuntimeError."""
+    if not isinstance(error, StopIteration):
+        return error
+    raised = RuntimeError("the handler raised StopIteration").with_traceback(error.__traceback__)
+    raised.__cause__ = error
+    return raised

@@ -26,7 +26,7 @@ def timed_out(body: Body | None) -> TimedOut:
 
 
 class UnknownJob(Exception):
-    """This worker has no handler of that name."""
+    """This worker has no handler of that name. The first time, that costs the job no attempt."""
 
 
 class ProcessEnded(Exception):
@@ -50,17 +50,32 @@ class Decided(Exception):
         self.kind = kind
 
 
+UNKNOWN_WAIT_MS = 1_000
+"""What a job of an unknown name waits, once: its handler may be about to be registered, or be in a newer worker."""
+
+_READ_BACK = frozenset((bool, int, float, str, bytes))
+"""What comes back from its bytes whatever its value. Of lists and mappings not all do: a mapping's keys may not."""
+
 _KINDS = {TimedOut: "timeout", UnknownJob: "unknown job", InvalidJob: "bad arguments"}
 
 
 def completed(job: ClaimedJob, result: object) -> Outcome:
-    """The handler returned. A result that has no form in bytes fails the job: it would not fit the next time either."""
+    """The handler returned.
+
+    A result that has no form in bytes, or none that can be read, fails the job: it would not fit the next time either.
+    """
     if result is None:
         return Outcome(job.id, job.attempt, "complete")
     try:
         data = codec.pack_result(result)
+        if type(result) not in _READ_BACK and len(data) <= MOST_RESULT_BYTES:
+            codec.unpack_result(data)
     except BaseException as error:  # noqa: BLE001 - what a value says of itself may raise anything
-        return _bad_result(job, f"the handler's result cannot be stored: {text_of(error)}")
+        return _bad_result(
+            job,
+            f"the handler's result cannot be stored: {text_of(error)}; "
+            "return text, numbers, booleans, bytes, dates, and lists and mappings of these with text for keys",
+        )
     if len(data) > MOST_RESULT_BYTES:
         return _bad_result(
             job,
@@ -103,6 +118,8 @@ def failed(job: ClaimedJob, body: Body | None, error: BaseException, policy: Pol
     if isinstance(decision, Snooze | RateLimited):
         wait = round(decision.seconds * 1000)
         return Outcome(job.id, job.attempt, "snooze" if isinstance(decision, Snooze) else "limit", b"", wait)
+    if isinstance(error, UnknownJob) and job.attempt == 1:
+        return Outcome(job.id, job.attempt, "snooze", b"", UNKNOWN_WAIT_MS)
     final = body is None or isinstance(decision, Unrecoverable) or isinstance(error, InvalidJob)
     data = codec.pack_failure(describe(job, error, home, final=final))
     blameless = final or isinstance(error, UnknownJob)
@@ -118,7 +135,7 @@ def failed(job: ClaimedJob, body: Body | None, error: BaseException, policy: Pol
 def describe(job: ClaimedJob, error: BaseException, home: str = "", *, final: bool = False) -> Failure:
     """An error as it is kept with the job."""
     kind = kind_of(error)
-    trace = "" if type(error) in _KINDS else "".join(traceback.format_exception(error))
+    trace = "" if type(error) in _KINDS else _trace_of(error)
     message = text_of(error)
     mark = fingerprint(kind, message, error.__traceback__, home)
     return Failure(kind, message, _sendable(trace), job.attempt, mark, final)
@@ -134,6 +151,14 @@ def text_of(error: BaseException) -> str:
         return _sendable(str(error))
     except BaseException as wrong:  # noqa: BLE001 - its own __str__
         return f"(its text cannot be had: {type(wrong).__name__})"
+
+
+def _trace_of(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException as wrong:  # noqa: BLE001 - it asks the exception: a SyntaxError of a parser's own may hold anything
+        stack = "".join(traceback.format_tb(error.__traceback__))
+        return f"{stack}(the rest cannot be had: {type(wrong).__name__})"
 
 
 def _sendable(text: str) -> str:

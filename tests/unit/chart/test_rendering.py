@@ -89,15 +89,14 @@ def test_the_operator_may_do_only_what_it_needs(chart: Chart) -> None:
     assert allowed == {
         "jobqueues.jobfleet.dev": ["get", "list", "watch"],
         "workerpools.jobfleet.dev": ["get", "list", "watch"],
-        "jobqueues/status.jobfleet.dev": ["get", "patch"],
-        "workerpools/status.jobfleet.dev": ["get", "patch"],
+        "jobqueues/status.jobfleet.dev": ["patch"],
+        "workerpools/status.jobfleet.dev": ["patch"],
         "deployments.apps": ["get", "list", "watch", "create", "patch"],
-        "deployments/scale.apps": ["get", "patch"],
         "replicasets.apps": ["list", "delete"],
         "pods.": ["get", "list", "watch", "patch", "delete"],
         "poddisruptionbudgets.policy": ["get", "create", "patch", "delete"],
         "secrets.": ["get", "create", "patch"],
-        "events.": ["create", "patch"],
+        "events.": ["create"],
     }
 
 

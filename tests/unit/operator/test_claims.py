@@ -69,7 +69,8 @@ class Estate:
         self.seconds += 5.0
         pools = {self.key(name) for name in names or self.waiting}
         look = self.look(pools)
-        claims.renew(look, self.memories, self.queue_memories, pools)
+        for key in pools:
+            claims.renew(look, self.cache.pools[key], self.memories[key], self.queue_memories)
         claimed = claims.claims(look, self.memories)
         look = replace(look, shares=quota.shares(claimed, self.quotas))
         sizes = {}
@@ -129,13 +130,27 @@ def test_a_pool_whose_size_is_somebody_elses_is_counted_and_not_divided() -> Non
     estate.pool("a", mode="Recommend")
     estate.deployment("a", 7)
     assert estate.round("b") == {"b": 3}
+    assert estate.round() == {"a": 7, "b": 3}
+
+
+def test_what_is_advised_is_what_the_others_leave_of_the_quota_and_the_decision_says_so() -> None:
+    estate = Estate(Quotas(cluster=10), a=100, b=4)
+    estate.pool("a", mode="Recommend")
+    estate.deployment("a", 1)
+    assert estate.round() == {"a": 6, "b": 4}
+    decision = estate.memories[Key("shop", "a")].decision
+    assert decision is not None
+    assert decision["reasons"][-1] == "limited to 6: the quota of the cluster is 10 workers, shared by all pools"
+    estate.waiting["b"] = 100
+    assert estate.round() == {"a": 1, "b": 9}, "nobody followed the advice, and it keeps nothing from the others"
 
 
 def test_what_nobody_can_see_is_held_and_counted() -> None:
     estate = Estate(Quotas(cluster=10), a=6, b=0)
     estate.round()
     look = estate.look({Key("shop", "b")})  # the Redis of a does not answer
-    claims.renew(look, estate.memories, {}, set(estate.memories))
+    for key, memory in estate.memories.items():
+        claims.renew(look, estate.cache.pools[key], memory, {})
     claimed = claims.claims(look, estate.memories)
     assert claimed[Key("shop", "a")].wanted == claimed[Key("shop", "a")].present == 6
 

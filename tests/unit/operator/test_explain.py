@@ -1,14 +1,15 @@
-"""`jobfleet-operator explain`: the last decision is replayed and worded."""
+"""`jobfleet explain`: the last decision is replayed and worded."""
 
 from __future__ import annotations
 
 import io
 import json
+import sys
 from typing import Any
 
 import pytest
 
-from jobfleet_operator import main
+from jobfleet import cli
 from jobfleet_operator.explain import words
 from unit.operator.people import meta
 
@@ -55,18 +56,30 @@ def test_a_pool_without_a_decision_says_so() -> None:
     assert "none yet: the operator has not seen it" in told
 
 
+def explained(*arguments: str) -> int | str | None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["explain", *arguments])
+    return ended.value.code
+
+
 def test_the_command_reads_a_manifest_and_refuses_what_is_none(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(body())))
-    assert main.main(["explain", "-"]) == 0
+    assert explained("-") == 0
     assert "as was decided" in capsys.readouterr().out
     monkeypatch.setattr("sys.stdin", io.StringIO('{"kind": "Pod"}'))
-    with pytest.raises(SystemExit):
-        main.main(["explain", "-"])
+    assert explained("-") == 2
     assert "this is no WorkerPool but 'Pod'" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main.main(["explain", "jobqueue/photos"])
+    assert explained("jobqueue/photos") == 2
+
+
+def test_without_the_operators_packages_it_says_how_to_get_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "jobfleet_operator.explain", None)
+    assert explained("-") == 2
+    assert "pip install 'jobfleet[operator]'" in capsys.readouterr().err
 
 
 def test_a_limit_and_what_falls_due_are_told_and_replayed() -> None:
@@ -80,6 +93,29 @@ def test_a_limit_and_what_falls_due_are_told_and_replayed() -> None:
     assert "behind an open circuit" not in told
     assert "a limit of 4: the quota of namespace shop is 20 workers" in told
     assert "Replayed: these inputs ask for 4 workers, as was decided." in told
+
+
+@pytest.mark.parametrize(("ago", "asked"), [(1, 7), (15, 9), (None, 9)])
+def test_a_step_for_the_age_of_a_job_is_not_replayed_before_its_time(ago: int | None, asked: int) -> None:
+    told = words(
+        body(
+            fromReplicas=6, toReplicas=asked, backlog=70, waiting=70, busySlots=0, backlogPerWorker=10, maxReplicas=20,
+            maxAgeSeconds=5, oldestSeconds=7, agedSeconds=ago, tolerancePercent=0,
+        )
+    )  # fmt: skip
+    assert f"Replayed: these inputs ask for {asked} workers, as was decided." in told
+    assert ("1 s after the last step for its age" in told) is (ago == 1)
+
+
+def test_a_fallback_is_told_and_replayed() -> None:
+    decision = DECISION | {"toReplicas": 3, "fallback": 3, "reasons": ["the backlog has not been known for 60 s"]}
+    decision = {key: value for key, value in decision.items() if key not in {"backlog", "busySlots", "waiting"}}
+    subject = body({"scaling": {"fallback": {"workers": 4}}})
+    told = words(subject | {"status": subject["status"] | {"lastDecision": decision}})
+    assert "a backlog that was not known, because Redis could not be read" in told
+    assert "a fallback of 3 while the backlog is not known" in told
+    assert "Replayed: these inputs ask for 3 workers, as was decided." in told
+    assert "With the spec as it is now they would ask for 4." in told
 
 
 def test_jobs_behind_an_open_circuit_are_told_and_do_not_count() -> None:

@@ -27,6 +27,12 @@ def test_without_recent_ends_all_that_ever_ended_counts() -> None:
     assert after((9, 0, 0), (9, 0, 0)).service_ms is None
 
 
+def test_jobs_that_take_no_time_that_can_be_measured_count_a_millisecond() -> None:
+    assert after((0, 0, 0), (1000, 1000, 0)).service_ms == 1
+    assert after((0, 0, 0), (1000, 1000, 300)).service_ms == 1
+    assert after((0, 0, 0), (1000, 1000, 1100)).service_ms == 2, "rounded up: they should be done in time"
+
+
 def test_a_queue_that_was_purged_is_measured_anew() -> None:
     assert after((50, 50, 100), (51, 51, 102), (0, 0, 0), (1, 1, 7)) == Flow(0, 7, 1)
 

@@ -29,6 +29,7 @@ def looked(
     *,
     measured: Sequence[Sample] = (),
     others: dict[QueueAddress, QueueSnapshot] | None = None,
+    seconds: float = 100.0,
     **spec: Any,
 ) -> PoolScene:
     others = others or {}
@@ -40,7 +41,7 @@ def looked(
     cache.feed(Kind.POOLS, body | {"status": spec.pop("status", {})})
     look = observe.Look(
         cache=cache, urls={PLACE: URL}, problems={}, snapshots=({PHOTOS: seen} if seen else {}) | others, outages={},
-        seconds=100.0, now=datetime(2026, 3, 2, 12, tzinfo=UTC), term=0,
+        seconds=seconds, now=datetime(2026, 3, 2, 12, tzinfo=UTC), term=0,
     )  # fmt: skip
     queues = {PLACE: QueueMemory("q", secret_url=URL, samples=deque(measured))}
     return observe.pool_scene(look, cache.pools[PLACE], memory or PoolMemory(), queues)
@@ -194,6 +195,38 @@ def test_a_decision_in_the_status_that_cannot_be_read_is_no_obstacle() -> None:
     assert memory.decision is None
 
 
+def test_a_decision_in_the_status_without_reasons_is_no_obstacle() -> None:
+    memory = PoolMemory()
+    stored = {
+        "number": 7, "time": "2026-01-01T00:00:00Z", "fromReplicas": 0, "toReplicas": 5, "reasons": [], "backlog": 100,
+        "busySlots": 0, "minReplicas": 0, "maxReplicas": 10, "backlogPerWorker": 20, "concurrency": 1,
+    }  # fmt: skip
+    assert looked(snapshot(), memory, status={"lastDecision": stored}).decision is not None
+    assert memory.decision is not None
+    assert (memory.decision["number"], memory.why) == (7, "backlog 0 asks for 0")
+
+
+def test_the_record_of_a_decision_tells_how_long_ago_the_last_step_for_the_age_of_a_job_was() -> None:
+    memory, late = PoolMemory(goal=4), {"oldest_waiting_ms": snapshot().now_ms - 9000}
+    spec = {"maxReplicas": 20, "scaling": {"maxAgeSeconds": 5, "backlogPerWorker": 10}}
+    assert decided(looked(snapshot(waiting=20, **late), memory, **spec))[0] == 6
+    assert memory.decision is not None
+    assert memory.decision["agedSeconds"] is None
+    assert decided(looked(snapshot(waiting=70, **late), memory, seconds=101.5, **spec))[0] == 7
+    assert memory.decision["agedSeconds"] == 1
+
+
+def test_a_fallback_is_part_of_the_decision_and_of_its_record() -> None:
+    memory, spec = PoolMemory(goal=1), {"scaling": {"fallback": {"workers": 3, "afterSeconds": 30}}}
+    assert decided(looked(None, memory, **spec)) == (1, "held at 1: the backlog is not known")
+    assert decided(looked(None, memory, seconds=130.0, **spec))[0] == 3
+    assert memory.decision is not None
+    assert (memory.decision["backlog"], memory.decision["fallback"], memory.decision["toReplicas"]) == (None, 3, 3)
+    assert memory.why == "the backlog has not been known for 30 s: spec.scaling.fallback asks for 3"
+    assert decided(looked(snapshot(waiting=100), memory, seconds=131.0, **spec))[0] == 5
+    assert memory.decision["fallback"] is None
+
+
 def test_without_an_up_to_date_secret_there_is_no_connection() -> None:
     assert looked(snapshot()).connection is not None
     assert looked(None).load is None
@@ -219,3 +252,22 @@ def test_a_dead_letter_queue_must_exist_in_the_same_redis(other: dict[str, Any] 
     scene = observe.queue_scene(look, cache.queues[PLACE], QueueMemory("q"), {})
     trouble = scene.facts.dead_letter_trouble
     assert (trouble[0] if trouble else None) == reason
+
+
+def test_a_queue_that_cannot_be_read_holds_its_pool_and_says_why_in_redis_own_words() -> None:
+    cache = Cache(lambda *_: None)
+    cache.feed(Kind.QUEUES, {"metadata": meta("photos", uid="q"), "spec": {}})
+    cache.feed(Kind.POOLS, {"metadata": meta("photos"), "spec": {"queues": ["photos"], "template": TEMPLATE}})
+    look = observe.Look(
+        cache=cache, urls={PLACE: URL}, problems={}, snapshots={}, outages={}, unreadable={PHOTOS: "WRONGTYPE"},
+        seconds=100.0, now=datetime(2026, 3, 2, 12, tzinfo=UTC), term=0,
+    )  # fmt: skip
+    memory = PoolMemory(goal=3)
+    queue = observe.queue_scene(look, cache.queues[PLACE], QueueMemory("q", secret_url=URL), {PLACE: memory})
+    scene = observe.pool_scene(look, cache.pools[PLACE], memory, {PLACE: QueueMemory("q", secret_url=URL)})
+    assert queue.facts.trouble == scene.trouble
+    assert scene.trouble == ("QueueUnreadable", "queue photos cannot be read, its pools are held: WRONGTYPE")
+    assert decided(scene)[0] == 3
+    assert scene.connection is not None
+    others = replace(look, outages={URL: "no answer"}, snapshots={PHOTOS: snapshot()})
+    assert observe.queue_scene(others, cache.queues[PLACE], QueueMemory("q"), {}).facts.trouble is None, "it was read"

@@ -17,6 +17,8 @@ claims = st.builds(
     minimum=st.integers(0, 5),
     weight=st.integers(1, 4),
 )
+anyones = claims.flatmap(lambda claim: st.booleans().map(lambda advised: replace(claim, advised=advised)))
+mixed = st.lists(anyones, min_size=1, max_size=8).map(lambda found: {f"p{i}": one for i, one in enumerate(found)})
 fleets = st.lists(claims, min_size=1, max_size=8).map(lambda found: {f"p{i}": one for i, one in enumerate(found)})
 quotas = st.builds(
     Quotas,
@@ -41,7 +43,7 @@ def groups(fleet: dict[str, Claim], allowed: Quotas) -> list[tuple[int, list[str
     return limited + ([(allowed.cluster, list(fleet))] if allowed.cluster is not None else [])
 
 
-@given(fleets, quotas)
+@given(mixed, quotas)
 def test_pools_never_come_to_hold_more_than_a_quota(fleet: dict[str, Claim], allowed: Quotas) -> None:
     given_ = granted(fleet, allowed)
     for quota, members in groups(fleet, allowed):
@@ -49,7 +51,7 @@ def test_pools_never_come_to_hold_more_than_a_quota(fleet: dict[str, Claim], all
         assert sum(max(fleet[name].present, given_[name]) for name in members) <= max(quota, held)
 
 
-@given(fleets, quotas)
+@given(mixed, quotas)
 def test_nobody_gets_more_than_wanted_and_none_is_limited_while_there_is_room(
     fleet: dict[str, Claim], allowed: Quotas
 ) -> None:
@@ -62,6 +64,13 @@ def test_nobody_gets_more_than_wanted_and_none_is_limited_while_there_is_room(
                 sum(given_[n] for n in members) >= quota for quota, members in groups(fleet, allowed) if name in members
             ]
             assert any(mine)
+
+
+@given(mixed, quotas)
+def test_who_is_only_advised_takes_from_the_others_what_it_has(fleet: dict[str, Claim], allowed: Quotas) -> None:
+    held = {name: replace(one, wanted=one.present) if one.advised else one for name, one in fleet.items()}
+    with_advice, without = granted(fleet, allowed), granted(held, allowed)
+    assert all(with_advice[name] == without[name] for name, one in fleet.items() if not one.advised)
 
 
 @given(fleets, quotas)
@@ -95,7 +104,7 @@ def test_shares_that_have_been_taken_stay_the_same(fleet: dict[str, Claim], allo
 
 
 @given(fleets, quotas)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_from_any_state_the_pools_come_to_their_fair_shares(fleet: dict[str, Claim], allowed: Quotas) -> None:
     fair = granted({name: replace(claim, present=0) for name, claim in fleet.items()}, allowed)
     for _ in range(200):

@@ -59,6 +59,23 @@ def test_a_pool_without_a_deployment_gets_one_of_the_decided_size() -> None:
     assert note.message == "from 0 to 4 workers: because"
 
 
+def test_a_size_that_a_fallback_raised_is_set_though_the_load_is_not_known() -> None:
+    (grow, note) = (
+        one
+        for one in plan_pool(scene(size=3, before=1, deployment=deployment(1), load=None))
+        if not isinstance(one, actions.PatchStatus)
+    )
+    assert isinstance(grow, actions.SetReplicas)
+    assert (grow.replicas, isinstance(note, actions.Note)) == (3, True)
+    assert kinds(plan_pool(scene(size=3, load=None, deployment=deployment(5)))) == [], "nobody goes"
+    theirs = scene(size=3, before=1, deployment=recommended_deployment(1), load=None, pool=pool(mode="Recommend"))
+    assert kinds(plan_pool(theirs)) == ["Note"]
+    (first, *_) = plan_pool(scene(size=3, before=0, deployment=None, pods=[], load=None))
+    assert isinstance(first, actions.ApplyDeployment)
+    assert plan_pool(scene(size=0, deployment=None, pods=[], load=None)) == []
+    assert kinds(plan_pool(scene(size=3, deployment=deployment(1), load=None, decision=None))) == [], "held as it is"
+
+
 def test_growth_changes_replicas_only() -> None:
     plan = plan_pool(scene(size=5, before=2, deployment=deployment(2), pods=[pod("a"), pod("b")]))
     told = actions.Scaling((PHOTOS,), 3, "WorkerPool photos from 2 to 5 workers", "")
@@ -190,7 +207,9 @@ def test_a_pool_does_not_grow_for_the_jobs_that_another_pool_runs() -> None:
 
 def queue_scene(**more: Any) -> QueueScene:
     facts = report.QueueFacts(queue(**more.pop("spec", {})), more.pop("seen", snapshot()), None, [], "0/s")
-    fields: dict[str, Any] = {"redis_url": "redis://r/0", "memory": QueueMemory(), "seconds": 100.0, "now": NOW}
+    fields: dict[str, Any] = {
+        "redis_url": "redis://r/0", "missed": False, "memory": QueueMemory(), "seconds": 100.0, "now": NOW,
+    }  # fmt: skip
     return QueueScene(facts=facts, **(fields | more))
 
 
@@ -287,6 +306,9 @@ def test_the_load_carries_what_was_measured_of_its_queues() -> None:
     flows = {"a": Flow(60, 1000, 30), "b": Flow(30, 4000, 10)}
     found = terms.load("photos", {"a": seen, "b": snapshot()}, frozenset(), flows)
     assert found == scaling.Load(6, 0, waiting=6, service_ms=1750, arrivals_per_minute=90, oldest_seconds=29)
+    mixed = terms.load("photos", {"a": seen, "b": snapshot()}, frozenset(), {"a": Flow(0, 1, 30), "b": Flow(0, 2, 10)})
+    assert mixed is not None
+    assert mixed.service_ms == 2, "rounded up, and never 0"
 
 
 def recommending(size: int, before: int, **more: Any) -> list[actions.Action]:

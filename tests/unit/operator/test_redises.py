@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from typing import Any
 
-from jobfleet.inspection import QueueAddress
-from jobfleet_operator.adapters.redis import Redises
+import pytest
+
+from jobfleet.inspection import InspectionError, Inspector, QueueAddress, QueueSnapshot
+from jobfleet_operator.adapters.redis import SAID_AFTER_SECONDS, Redises
+from unit.operator.people import snapshot
 
 PHOTOS = QueueAddress("shop", "photos")
 
@@ -41,4 +45,32 @@ async def test_only_the_first_failure_is_waited_for() -> None:
 async def test_a_wrong_url_is_told_as_an_outage_and_not_raised() -> None:
     redises = Redises(lambda _: None)
     assert await redises.read("nonsense://", {PHOTOS: 0}) == {}
+    await redises.close()
+
+
+async def test_an_outage_lasts_until_what_failed_can_be_read_whatever_smaller_questions_are_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    others, now, busy = QueueAddress("shop", "others"), [100.0], [True]
+    answered = asyncio.Event()
+
+    async def read(_: Inspector, wanted: Collection[QueueAddress], *__: Any) -> Any:
+        if busy[0] and len(wanted) > 1:
+            raise InspectionError("no answer to so much")
+        found: dict[QueueAddress, QueueSnapshot] = dict.fromkeys(wanted, snapshot())
+        return found, {}
+
+    monkeypatch.setattr(Inspector, "read", read)
+    redises, url = Redises(lambda _: answered.set(), clock=lambda: now[0]), "redis://127.0.0.1:1/0"
+    for _ in range(3):
+        assert await redises.read(url, {PHOTOS: 0, others: 0}) == {}
+        answered.clear()
+        assert await redises.read(url, {PHOTOS: 0}) == {}, "a probe goes first"
+        await answered.wait()
+        assert await redises.read(url, {PHOTOS: 0}), "what is answered is not held"
+        now[0] += SAID_AFTER_SECONDS / 2
+    assert redises.outage(url) == "no answer to so much"
+    busy[0] = False
+    assert len(await redises.read(url, {PHOTOS: 0, others: 0})) == 2
+    assert redises.outage(url) == ""
     await redises.close()

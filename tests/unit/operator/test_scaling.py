@@ -9,7 +9,18 @@ from math import ceil
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobfleet_operator.scaling import Decision, Growth, History, Limit, Load, Observation, Policy, Shrinkage, decide
+from jobfleet_operator.scaling import (
+    Decision,
+    Fallback,
+    Growth,
+    History,
+    Limit,
+    Load,
+    Observation,
+    Policy,
+    Shrinkage,
+    decide,
+)
 
 policies = st.builds(
     lambda low, span, concurrency, per_worker, tolerance, window, percent, period, within, age: Policy(
@@ -157,11 +168,52 @@ def test_after_a_restart_and_after_missing_data_a_whole_window_only_goes_up(
     for second, (decision, load) in enumerate(zip(run(policy, samples, size), samples, strict=True)):
         known_since = None if load is None else second if known_since is None else known_since
         too_early = known_since is None or second - known_since < policy.down.window_seconds
-        if too_early and size <= policy.max_workers:
-            assert decision.size >= size
+        if too_early:
+            assert decision.size >= min(size, policy.max_workers)
         if load is None:
             assert decision.size == size
         size = decision.size
+
+
+outages = st.lists(st.one_of(st.none(), st.none(), loads), min_size=1, max_size=60)
+fallbacks = st.builds(Fallback, workers=st.integers(1, 80), after_seconds=st.integers(1, 30))
+
+
+@given(policies, outages, fallbacks, st.integers(0, 60), limits, st.one_of(st.none(), st.integers(1, 100)))
+def test_a_fallback_only_raises_and_only_when_the_load_was_not_known_for_long_enough(
+    policy: Policy, samples: list[Load | None], fallback: Fallback, size: int, limit: Limit, percent: int | None
+) -> None:
+    policy = replace(policy, fallback=fallback, up=Growth(percent_per_step=percent))
+    most = min(fallback.workers, policy.max_workers, limit.most)
+    history, unknown = History(), 0
+    for second, load in enumerate(samples):
+        decision = decide(Observation(float(second), size, load, limits=(limit,)), policy, history)
+        unknown = unknown + 1 if load is None else 0
+        if load is None:
+            due = unknown > fallback.after_seconds
+            assert size <= decision.size <= (max(size, most) if due else size)
+            assert decision.size > size or size >= most or not due
+            assert decision.size >= most or percent is not None or not due
+        assert decision.size <= max(size, policy.max_workers)
+        assert all(decision.reasons)
+        size, history = decision.size, decision.history
+
+
+def test_a_fallback_is_told_with_what_cuts_it() -> None:
+    policy = Policy(max_workers=8, fallback=Fallback(5, after_seconds=60))
+    decisions = run(policy, [None] * 63, size=2)
+    assert [decision.size for decision in decisions] == [2] * 60 + [5] * 3
+    asked = "the backlog has not been known for 60 s: spec.scaling.fallback asks for 5"
+    assert [decisions[59].reasons, decisions[60].reasons, decisions[61].reasons] == [
+        ("held at 2: the backlog is not known",), (asked,), ("held at 5: the backlog is not known",),
+    ]  # fmt: skip
+    quota = Limit(4, "NamespaceQuota", "the quota is 4")
+    limited = decide(Observation(60.0, 2, None, limits=(quota,)), policy, decisions[59].history)
+    assert (limited.size, limited.reasons, limited.limit) == (4, (asked, "limited to 4: the quota is 4"), quota)
+    assert decide(Observation(61.0, 4, None, limits=(quota,)), policy, limited.history).limit == quota
+    assert decide(Observation(61.0, 6, None, limits=(quota,)), policy, limited.history).limit is None
+    once = run(policy, [None] * 59 + [Load(40)] + [None] * 60, size=2)
+    assert once[-1].size == 2, "it counts from the first look of each outage"
 
 
 @given(policies, st.lists(loads, min_size=1, max_size=90), st.integers(0, 60))
@@ -212,9 +264,48 @@ def test_growth_can_wait_for_a_need_that_lasts() -> None:
     assert [decision.size for decision in run(policy, spike)] == [0, 0, 0, 0, 0, 5, 5]
 
 
+@given(policies, st.lists(st.one_of(st.none(), loads), min_size=1, max_size=60), st.integers(1, 30), st.integers(0, 60))
+def test_the_pool_grows_only_to_what_was_wanted_throughout_a_window_that_is_known(
+    policy: Policy, samples: list[Load | None], window: int, size: int
+) -> None:
+    policy = replace(policy, up=Growth(window))
+    known: list[int] = []
+    for decision, load in zip(run(policy, samples, size), samples, strict=True):
+        known = [] if load is None else [*known, decision.wanted]
+        throughout = min(known[-window:]) if len(known) > window else 0
+        assert decision.size <= max(size, throughout, policy.min_workers)
+        size = decision.size
+
+
+def test_after_a_start_growth_waits_until_the_window_is_known_but_not_for_the_minimum() -> None:
+    policy = Policy(min_workers=2, up=Growth(window_seconds=300))
+    decisions = run(policy, [Load(100)] * 302)
+    assert [decision.size for decision in decisions] == [2] * 300 + [5] * 2
+    assert decisions[1].reasons[0] == "held at 2: the backlog has been known for less than 300 s"
+
+
+@given(policies, st.lists(loads, min_size=1, max_size=30), st.integers(0, 60), st.integers(11, 1000))
+def test_a_gap_in_looking_is_missing_data(policy: Policy, samples: list[Load], size: int, gap: int) -> None:
+    last = run(policy, list(samples), size)[-1]
+    empty = Observation(len(samples) - 1.0 + gap, last.size, Load(0))
+    if policy.down.window_seconds:
+        assert decide(empty, policy, last.history).size >= min(last.size, policy.max_workers)
+    policy = replace(policy, min_workers=0, up=Growth(window_seconds=1))
+    assert decide(replace(empty, load=Load(5000)), policy, last.history).size <= last.size
+
+
+def test_a_look_that_comes_a_few_seconds_late_is_no_gap() -> None:
+    policy, history, size = Policy(), History(), 10
+    for second in range(0, 40, 8):
+        decision = decide(Observation(float(second), size, Load(0)), policy, history)
+        size, history = decision.size, decision.history
+    assert size == 8
+
+
 def test_a_lowered_maximum_is_followed_without_waiting_for_the_window() -> None:
     policy = Policy(max_workers=3, down=Shrinkage(window_seconds=300, percent_per_step=100))
     assert run(policy, [Load(400)], size=8)[0].size == 3
+    assert run(policy, [Load(0)], size=8)[0].size == 3, "and no further before the load has been known for a window"
 
 
 def test_a_deviation_within_the_tolerance_is_left_alone() -> None:
@@ -233,6 +324,30 @@ def test_the_answer_says_when_the_maximum_keeps_the_pool_small() -> None:
     assert run(Policy(max_workers=50), [Load(1000)])[0].limit is None, "what is needed is allowed"
 
 
+@given(policies, loads, limits, st.integers(0, 60), st.integers(0, 60))
+def test_whatever_a_limit_cuts_is_told_and_nothing_else(
+    policy: Policy, load: Load, limit: Limit, size: int, floor: int
+) -> None:
+    free = replace(policy, max_workers=10_000_000)
+    wanted = decide(Observation(0.0, size, load, min(floor, policy.max_workers)), free, History()).wanted
+    decision = decide(Observation(0.0, size, load, floor, limits=(limit,)), policy, History())
+    most = min(limit.most, policy.max_workers)
+    assert decision.wanted == min(wanted, most)
+    assert (decision.limit is not None) == (wanted > most)
+    assert any(reason.startswith(f"limited to {most}: ") for reason in decision.reasons) == (wanted > most)
+
+
+def test_a_minimum_and_a_floor_that_are_cut_are_told_with_what_cuts_them() -> None:
+    quota = Limit(2, "NamespaceQuota", "the quota is 2")
+    decision = decide(Observation(0.0, 2, Load(0), limits=(quota,)), Policy(min_workers=4), History())
+    assert decision.reasons == ("backlog 0 asks for 0", "raised to the minimum of 4", "limited to 2: the quota is 2")
+    assert decision.limit == quota
+    decision = decide(Observation(0.0, 2, Load(0), 4, "the floor of 4", (quota,)), Policy(), History())
+    assert decision.reasons[0] == "raised to 4 by the floor of 4"
+    assert decision.limit == quota
+    assert decide(Observation(0.0, 4, Load(0), 9), Policy(max_workers=4), History()).limit is None
+
+
 @given(policies, loads, st.integers(1, 60))
 def test_what_should_be_drained_in_time_can_be_unless_a_job_alone_takes_longer(
     policy: Policy, load: Load, within: int
@@ -244,6 +359,16 @@ def test_what_should_be_drained_in_time_can_be_unless_a_job_alone_takes_longer(
     slot_ms = decision.size * policy.concurrency * within * 1000
     come = load.arrivals_per_minute * within / 60 * (load.service_ms or 1)
     assert slot_ms >= ((load.waiting + load.upcoming) * each + max(load.busy_slots * each, come)) * (1 - 1e-9)
+
+
+@given(policies, loads, st.integers(1, 600), st.integers(0, 3), st.integers(0, 60))
+def test_while_jobs_wait_there_is_a_worker_however_short_they_are(
+    policy: Policy, load: Load, within: int, service_ms: int, size: int
+) -> None:
+    policy = replace(policy, drain_within_seconds=within, min_workers=0, max_age_seconds=None)
+    load = replace(load, busy_slots=0, service_ms=service_ms)
+    decision = decide(Observation(0.0, size, load), policy, History())
+    assert decision.wanted >= min(1, load.waiting + load.upcoming)
 
 
 def test_what_a_worker_takes_to_start_is_not_left_of_the_time_half_of_it_at_most() -> None:
@@ -280,6 +405,15 @@ def test_the_pool_grows_step_by_step_while_a_job_waits_for_too_long_and_gets_tim
     assert [decision.size for decision in decisions] == [6] * 15 + [9] * 15 + [13] * 10
     assert decisions[0].reasons[0] == "a job has waited for 40 s, more than 30 s"
     assert run(policy, [replace(late, oldest_seconds=29)], size=0)[0].size == 1
+
+
+@given(st.integers(0, 30), st.one_of(st.none(), st.integers(1, 100)))
+def test_the_age_of_a_job_makes_the_pool_grow_also_where_growth_waits_for_its_window(
+    window: int, percent: int | None
+) -> None:
+    policy = Policy(max_workers=20, max_age_seconds=10, up=Growth(window, percent))
+    waiting = [Load(15, waiting=15, oldest_seconds=second) for second in range(1200)]
+    assert run(policy, list(waiting))[-1].size == 20
 
 
 @given(policies, st.lists(loads, min_size=1, max_size=60), st.integers(0, 60))

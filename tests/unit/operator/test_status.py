@@ -136,7 +136,7 @@ def test_the_age_of_the_oldest_job_is_right_when_the_clock_of_redis_is_not(behin
     assert said.oldest_job_time == shown
 
 
-def pool_condition(limit: Limit | None, *, behind_circuit: bool = False) -> tuple[str, str, str]:
+def pool_condition(limit: Limit | None, kind: str = status.SCALING_LIMITED, **more: Any) -> tuple[str, str, str]:
     facts = report.PoolFacts(
         pool=pool(),
         goal=3,
@@ -145,12 +145,19 @@ def pool_condition(limit: Limit | None, *, behind_circuit: bool = False) -> tupl
         limit=limit,
         deployment=None,
         pods=[],
-        trouble=None,
-        decision=None,
-        behind_circuit=behind_circuit,
+        **({"trouble": None, "decision": None} | more),
     )
-    (found,) = [one for one in report.pool_findings(facts) if one.type == status.SCALING_LIMITED]
+    (found,) = [one for one in report.pool_findings(facts) if one.type == kind]
     return found.status, found.reason, found.message
+
+
+def test_what_a_fallback_did_is_said_beside_the_outage() -> None:
+    outage = ("RedisUnreachable", "the fleet is held as it is: no answer")
+    raised = {"fallback": 3, "toReplicas": 3}
+    said = pool_condition(None, status.READY, trouble=outage, decision=raised)
+    assert said == ("False", outage[0], f"{outage[1]}; spec.scaling.fallback raised it to 3 workers")
+    assert pool_condition(None, status.READY, trouble=outage, decision={"toReplicas": 3})[1:] == outage
+    assert pool_condition(None, status.READY, decision=raised)[0] == "True"
 
 
 def test_what_limits_a_pool_is_a_condition() -> None:

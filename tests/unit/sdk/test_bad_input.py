@@ -12,14 +12,17 @@ from pydantic import SecretStr, TypeAdapter
 from jobfleet import (
     Backoff,
     ConfigurationError,
+    Dedup,
     Fleet,
     InvalidJob,
     JobOptions,
+    Limits,
     RateLimited,
     RetryAfter,
     Snooze,
     WorkerSettings,
     codec,
+    create_simple_config,
 )
 from jobfleet.environment import Environment
 from jobfleet.options import check_job_name, check_queue_name
@@ -47,6 +50,12 @@ async def process(photo_id: str, sizes: list[int], *, label: str = "") -> None: 
         ({"run_at": datetime(2030, 1, 1, tzinfo=UTC), "delay": 5}, "run_at", "not both"),
         ({"run_at": datetime.now(UTC) + timedelta(days=40_000)}, "run_at", "ten years"),
         ({"metadata": {"a": 1}}, "metadata", "text by name"),
+        ({"metadata": ["a"]}, "metadata", "must be a mapping"),
+        ({"metadata": None}, "metadata", "{}: none"),
+        ({"dedup": "key"}, "dedup", r"must be a Dedup, as Dedup\('report-7'\)"),
+        ({"dedup": Dedup("k", "debounce"), "delay": 5, "job_id": "k"}, "job_id", "leave job_id out"),
+        ({"backoff": 5}, "backoff", "must be a Backoff"),
+        ({"backoff": None}, "backoff", "must be a Backoff"),
         ({"metadata": {"a": "\ud800"}}, "metadata", "without surrogates"),
         ({"metadata": {"\udfff": "a"}}, "metadata", "without surrogates"),
         ({"job_id": "a b"}, "job_id", "without spaces"),
@@ -149,11 +158,40 @@ def test_a_url_that_is_none_of_redis_is_refused_without_showing_its_password() -
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"), [({"queues": ()}, "at least one queue"), ({"concurrency": 0}, "at least 1")]
+    ("settings", "says"),
+    [
+        ({"queues": ()}, "at least one queue"),
+        ({"queues": "photos"}, r"queues: 'photos' is one text and no list of names; write queues=\('photos',\)"),
+        ({"queues": ("Bad Name",)}, "queues: queue: 'Bad Name' must be at most 63 of a-z"),
+        ({"queues": {"photos": "3"}}, "queues: the weight '3' of 'photos' must be a number above 0"),
+        ({"queues": (("photos", 1, 2),)}, r"queues: \('photos', 1, 2\) must be a name, or a pair"),
+        ({"queues": (5,)}, "queues: 5 must be a name, or a pair"),
+        ({"concurrency": 0}, "concurrency: 0 must be a whole number, at least 1"),
+        ({"concurrency": 2.5}, "concurrency: 2.5 must be a whole number"),
+        ({"concurrency": True}, "concurrency: True must be a whole number"),
+        ({"lease_ms": 0}, "lease_ms: 0 must be whole milliseconds from 100"),
+        ({"drain_seconds": -1}, "drain_seconds: -1 must be 0 or more seconds"),
+        ({"drain_seconds": float("nan")}, "drain_seconds: nan must be 0 or more seconds"),
+        ({"drain_seconds": "30"}, "drain_seconds: '30' must be 0 or more seconds"),
+        ({"stall_seconds": 0}, "stall_seconds: 0 must be at least 0.1 seconds"),
+        ({"health_port": 70_000}, "health_port: 70000 must be a port up to 65535"),
+        ({"max_jobs": 1.5}, r"max_jobs: 1.5 must be 0 \(no limit\) or a whole number"),
+    ],
 )
 def test_wrong_settings_of_a_worker_are_named(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         WorkerSettings(**{"queues": ("a",), **settings})
+
+
+@pytest.mark.parametrize("slots", [0, 2.5, "4"])
+async def test_a_worker_is_resized_to_a_whole_number_of_slots(slots: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"slots: .* must be a whole number, at least 1"):
+        FLEET.worker(WorkerSettings(queues=("a",))).resize(slots)
+
+
+def test_the_queues_of_a_coordinator_are_no_text() -> None:
+    with pytest.raises(ConfigurationError, match="queues: 'photos' is one text and no list of names"):
+        create_simple_config(queues="photos")
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e30, "5", None])
@@ -161,6 +199,91 @@ def test_wrong_settings_of_a_worker_are_named(settings: dict[str, Any], says: st
 def test_a_signal_with_a_wait_that_cannot_be_is_refused(signal: type[Snooze], seconds: Any) -> None:
     with pytest.raises(ValueError, match="give seconds from 0 to 316224000"):
         signal(seconds)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"seconds": "5"}, "backoff.seconds"),
+        ({"seconds": None}, "backoff.seconds"),
+        ({"seconds": True}, "backoff.seconds"),
+        ({"seconds": 5000}, "backoff.seconds"),
+        ({"cap_seconds": "1"}, "backoff.cap_seconds"),
+        ({"jitter": 1.5}, "backoff.jitter"),
+        ({"kind": "linear"}, "backoff.kind"),
+    ],
+)
+def test_a_wrong_value_of_a_backoff_is_named(values: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidJob) as caught:
+        Backoff(**values)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("calls", [{"photo_id": "1", "sizes": []}, "abc", b"abc", 5, None, [5], ["abc"], [None]])
+def test_calls_that_are_none_are_refused(calls: Any) -> None:
+    with pytest.raises(InvalidJob, match="mapping of argument names to values") as caught:
+        process.enqueue_many_sync(calls)
+    assert caught.value.field == "calls"
+
+
+async def test_an_id_of_ones_own_is_for_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = {"photo_id": "1", "sizes": []}
+    with pytest.raises(InvalidJob, match="is the id of one job, and there are 3") as caught:
+        await process.options(job_id="same").enqueue_many([call] * 3)
+    assert caught.value.field == "job_id"
+    sent: list[Any] = []
+    monkeypatch.setattr(FLEET, "send_sync", lambda queue, items: sent.extend(items))
+    process.options(job_id="same").enqueue_many_sync([call])
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("group", "values", "field"),
+    [
+        ("tenant a\n", {}, "group"),
+        ("", {}, "group"),
+        (5, {}, "group"),
+        ("g", {"max_active": -5}, "max_active"),
+        ("g", {"max_active": 2.5}, "max_active"),
+        ("g", {"rate": -1}, "rate"),
+        ("g", {"rate": 5, "rate_seconds": 0}, "rate_seconds"),
+        ("g", {"rate": 5, "rate_seconds": "1"}, "rate_seconds"),
+        ("g", {"weight": "x"}, "weight"),
+        ("g", {"weight": 0}, "weight"),
+    ],
+)
+async def test_a_wrong_limit_of_a_group_is_named(group: Any, values: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidJob) as caught:
+        FLEET.queue_sync("photos").group(group, **values)
+    assert caught.value.field == field
+    with pytest.raises(InvalidJob):
+        await FLEET.queue("photos").group(group, **values)
+
+
+@pytest.mark.parametrize("values", [{"max_active": -1}, {"rate": 5, "rate_seconds": "1"}, {"group_rate_seconds": 0}])
+def test_a_wrong_limit_is_named(values: dict[str, Any]) -> None:
+    with pytest.raises(InvalidJob) as caught:
+        Limits(**values)
+    assert caught.value.field in values
+
+
+def test_a_filter_that_is_none_is_refused() -> None:
+    wrong: Any = {"kind": "OSError"}
+    with pytest.raises(InvalidJob, match=r"wanted: .* must be a FailureFilter"):
+        FLEET.queue_sync("photos").retry_where(wrong)
+
+
+def test_a_state_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidJob, match="state: 'broken' is unknown; there are waiting, delayed, "):
+        FLEET.queue_sync("photos").jobs("broken")
+    with pytest.raises(InvalidJob, match="state: 'waiting' cannot be cleaned"):
+        FLEET.queue_sync("photos").clean("waiting")
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), "5", True])
+def test_a_rate_that_is_none_is_refused(rate: Any) -> None:
+    with pytest.raises(InvalidJob, match=r"per_second: .* give none to retry all at once"):
+        FLEET.queue_sync("photos").retry_where(per_second=rate)
 
 
 @pytest.mark.parametrize("cap", [-1.0, float("nan"), float("inf"), 1e9])

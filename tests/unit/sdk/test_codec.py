@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from jobfleet import codec
 from jobfleet.errors import InvalidJob
 from jobfleet.ids import new_job_id
-from jobfleet.job import Failure
+from jobfleet.job import Failure, JobLog
 from jobfleet.options import JobOptions
-from jobfleet.record import HEADER_BYTES, unpack_failures, view
+from jobfleet.portrait import as_text
+from jobfleet.record import HEADER_BYTES, result_of, unpack_failures, view
 from jobfleet.retry import Backoff
+from jobfleet.seal import PLAIN, Seal, SealError
 from jobfleet.states import State
 
 plain = st.recursive(
@@ -111,3 +113,19 @@ def test_a_record_whose_body_cannot_be_read_is_shown_as_such(body: bytes) -> Non
     header = struct.pack(">BB", ord("W"), 3) + bytes(HEADER_BYTES - 2)
     seen = view("q", "id", header + body, None, None, None)
     assert (seen.id, seen.name, seen.args, seen.state) == ("id", "(unreadable)", {}, State.WAITING)
+
+
+@pytest.mark.parametrize(
+    ("seal", "result", "why"),
+    [(Seal(keys={"old": bytes(16)}), b"\x01", "the key 'old'"), (PLAIN, b"\x81\x81\x01\x02\x03", "hashable")],
+)
+def test_a_result_that_cannot_be_opened_is_not_taken_for_none(seal: Seal, result: bytes, why: str) -> None:
+    header = struct.pack(">BB", ord("C"), 3) + bytes(HEADER_BYTES - 2)
+    body = codec.pack_shell("job", JobOptions())
+    seen = view("q", "id", header + body, seal.close(result, codec.bound_to("q", "id")), None, None)
+    assert (seen.name, seen.result) == ("job", None)
+    assert why in as_text(seen, JobLog(0, (), 0))
+    with pytest.raises(SealError, match=why):
+        result_of("id", seen)
+    nothing = view("q", "id", header + seal.close(body, codec.bound_to("q", "id")), b"", None, None)
+    assert result_of("id", nothing) is None

@@ -12,8 +12,12 @@ import pytest
     "module",
     [
         "jobfleet.clients.patience",
+        "jobfleet.coalescing",
+        "jobfleet.flows",
         "jobfleet.inspection",
+        "jobfleet.plain",
         "jobfleet.policy",
+        "jobfleet.queues",
         "jobfleet.retry",
         "jobfleet.worker.fingerprint",
         "jobfleet.worker.exchanges",

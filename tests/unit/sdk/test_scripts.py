@@ -47,6 +47,6 @@ def test_includes_are_put_in_and_change_the_sha() -> None:
 def test_only_what_somebody_does_can_leave_an_entry_in_the_audit() -> None:
     acting = {verb for verb in VERBS if "--@include _audit" in (LUA / f"{verb}.lua").read_text()}
     assert acting == {
-        "cancel", "clean", "close_circuit", "configure", "discard", "drain", "forwarded", "group", "purge", "reclaim",
-        "record", "retry", "undrain",
+        "cancel", "clean", "close_circuit", "configure", "discard", "drain", "forwarded", "group", "mend", "purge",
+        "reclaim", "record", "retry", "undrain",
     }  # fmt: skip

@@ -1,6 +1,7 @@
 -- The second half of settle_and_claim, whose locals it uses: fills `taken` with up to `want` jobs: groups and the jobs of no
--- group in turn; within each, first priority first. `again` is 1 where it stopped early, having stepped over too many ids
--- without a waiting job behind them; `resume` is when a limit lets more through, ms, or 0.
+-- group in turn; within each, first priority first. `again` is 1 where it stopped early, having met too many ids that brought
+-- no job, because none of that line waits behind them or because it has waited for too long; `resume` is when a limit lets
+-- more through, ms, or 0.
 local SKIPS = 1000
 -- Redis keeps a small hash as a list and searches it from end to end. A value of more than 64 bytes makes a real hash of it.
 local SMALL, WIDE = 16, string.rep('-', 65)
@@ -8,27 +9,34 @@ local taken, bodies, again, resume = {}, {}, 0, 0
 local claimed, expired, changed, holds, skips = {}, {}, {}, {}, 0
 local met = {} -- an id may stand in lines twice, and its record is written at the end
 
--- Take one id from a line as a job, if a waiting job is behind it.
-local function accept(id, record)
-  if not record or string.byte(record) ~= WAITING or met[id] then
+-- Take one id from a line as a job, if a waiting job of that line is behind it: a cancelled job leaves its id where it stood,
+-- and one that came back, or another of that id, may stand in another line.
+local function accept(id, record, priority, group)
+  local state, mark = string.byte(record or '', 1, 2)
+  if state ~= WAITING or mark % 128 ~= priority or met[id] then
+    skips = skips + 1
+    return nil
+  end
+  local extension = mark >= 128 and extension_of(record) or nil
+  if (extension and extension.g) ~= group then
     skips = skips + 1
     return nil
   end
   met[id] = true
-  local extension = extension_of(record)
   local n = #changed
   changed[n + 1] = id
   if extension and extension.x and since_of(record) + extension.x < now then
+    skips = skips + 1
     expired[#expired + 1] = id
     keep_failure(id, expired_error, '')
     changed[n + 2] = in_state(record, FAILED, now_bytes)
     ended(id, extension, channel)
     return nil
   end
-  local priority, attempt, failures, lost, enqueued = struct.unpack('>BI3BBI6', record, 2)
+  local attempt, failures, lost, enqueued = struct.unpack('>I3BBI6', record, 3)
   local rest = string.sub(record, BODY_AT)
   attempt = attempt + 1
-  changed[n + 2] = struct.pack(HEADER, ACTIVE, priority, attempt, failures, lost, enqueued, now, now) .. rest
+  changed[n + 2] = struct.pack(HEADER, ACTIVE, mark, attempt, failures, lost, enqueued, now, now) .. rest
   local k = #claimed
   claimed[k + 1], bodies[k + 1] = id, extension and body_of(record) or rest
   holds[2 * k + 1], holds[2 * k + 2] = id, attempt
@@ -46,7 +54,7 @@ local function from_lines(room)
       if not ids then break end
       local before = #claimed
       local records = redis.call('HMGET', jobs, unpack(ids))
-      for n, id in ipairs(ids) do accept(id, records[n]) end
+      for n, id in ipairs(ids) do accept(id, records[n], priority) end
       looked = looked + #ids
       room = room - (#claimed - before)
     end
@@ -78,9 +86,9 @@ local function from_group(group)
       return 0
     end
   end
-  local id, left = group_take(group)
+  local id, left, priority = group_take(group)
   local before = #claimed
-  if id then accept(id, redis.call('HGET', jobs, id)) end
+  if id then accept(id, redis.call('HGET', jobs, id), priority, group) end
   if #claimed > before then
     local running = redis.call('HINCRBY', group_active, group, 1)
     if c then send_probes(group, c, 1) end
@@ -132,7 +140,7 @@ local function claim()
     if count('grouped') > 0 then in_turns(room) else from_lines(room) end
   end
   if skips >= SKIPS then again = 1 end
-  if #changed > 0 then redis.call('HSET', jobs, unpack(changed)) end
+  in_parts('HSET', jobs, changed)
   if #expired > 0 then
     redis.call('HINCRBY', counters, 'waiting', -#expired)
     shelve_failed(expired)

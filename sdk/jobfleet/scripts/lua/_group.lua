@@ -61,7 +61,7 @@ local function group_put(id, priority, group, first)
   if state < 1024 then enter_ring(group) end
 end
 
--- The first job of a group's first priority, and how many are left; nothing where the group has none. The caller counts
+-- The first job of a group's first priority, how many are left, and that priority; nothing where the group has none. The caller counts
 -- what it has taken off "grouped".
 local function group_take(group)
   local state = tonumber(redis.call('HGET', group_wait, group) or 0)
@@ -84,7 +84,7 @@ local function group_take(group)
   end
   state = state - 1024
   if state < 1024 then redis.call('HDEL', group_wait, group) else redis.call('HSET', group_wait, group, state) end
-  return id, math.floor(state / 1024)
+  return id, math.floor(state / 1024), priority
 end
 
 local function park(group, until_ms)

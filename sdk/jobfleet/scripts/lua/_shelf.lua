@@ -1,10 +1,11 @@
+--@include _parts
 -- Jobs that have ended are kept on shelves, within limits by count and age, oldest out first. The work is bounded by the
 -- batch: twice what comes in goes out at most.
 local function forget(ids)
   if #ids == 0 then return end
-  redis.call('HDEL', jobs, unpack(ids))
+  in_parts('HDEL', jobs, ids)
   for _, key in ipairs({results, errors, progress, logs}) do
-    if redis.call('EXISTS', key) == 1 then redis.call('HDEL', key, unpack(ids)) end
+    if redis.call('EXISTS', key) == 1 then in_parts('HDEL', key, ids) end
   end
 end
 
@@ -14,14 +15,14 @@ local function add_now(shelf, ids)
     members[#members + 1] = now
     members[#members + 1] = id
   end
-  redis.call('ZADD', shelf, unpack(members))
+  in_parts('ZADD', shelf, members)
 end
 
 local function shelve(shelf, ids, keep, keep_seconds)
   if #ids == 0 then return end
   add_now(shelf, ids)
   local out = redis.call('ZRANGEBYSCORE', shelf, '-inf', now - keep_seconds * 1000, 'LIMIT', 0, #ids)
-  if #out > 0 then redis.call('ZREM', shelf, unpack(out)) end
+  in_parts('ZREM', shelf, out)
   local over = redis.call('ZCARD', shelf) - keep
   if over > 0 then
     local popped = redis.call('ZPOPMIN', shelf, math.min(over, 2 * #ids))

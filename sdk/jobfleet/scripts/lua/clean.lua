@@ -17,7 +17,7 @@ if ARGV[1] == 'completed' then
 else
   local shelf = ARGV[1] == 'failed' and failed or cancelled
   gone = redis.call('ZRANGEBYSCORE', shelf, '-inf', '(' .. before, 'LIMIT', 0, limit)
-  if #gone > 0 then redis.call('ZREM', shelf, unpack(gone)) end
+  in_parts('ZREM', shelf, gone)
 end
 forget(gone)
 if #gone > 0 then audit(KEYS[QUEUE_KEYS + 1], setting.audit, ARGV[4], 'clean', #gone, some(gone)) end

@@ -9,9 +9,10 @@
 --@include _queue
 --@include _shelf
 --@include _audit
-local records, gone = redis.call('HMGET', jobs, unpack(ARGV, 2)), {}
+local gone = {}
 for n = 2, #ARGV do
-  local id, record = ARGV[n], records[n - 1]
+  local id = ARGV[n]
+  local record = redis.call('HGET', jobs, id)
   local state = record and string.byte(record)
   if state == FAILED then
     if redis.call('ZREM', failed, id) == 0 then redis.call('ZREM', forwarding, id) end

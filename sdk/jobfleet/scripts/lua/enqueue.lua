@@ -14,8 +14,8 @@
 --                   Unix ms; below: that many ms from now), and the ids of the jobs that have these, one after the other
 -- ARGV[4..] bodies  bytes, in the same order
 -- returns  {} all accepted; or {1 accepted | 0 known already, ...}; or, with nothing written, {-1, index from 1, limit in
---          bytes}: too large, {-2, length, limit in jobs}: the queue is full; {-3, percent, limit}: Redis has too little
---          memory left
+--          bytes}: too large, {-2, length, limit in jobs, ...}: the queue is full, {-3, percent, limit, ...}: Redis has too
+--          little memory left; then the indexes, from 1, of those that need no room: known already
 --@include _header
 --@include _events
 --@include _wake
@@ -30,16 +30,29 @@ local jobs_sent = #ARGV - BODIES
 for n = 1, jobs_sent do
   if #ARGV[BODIES + n] > most_bytes then return {-1, n, most_bytes} end
 end
-if most_jobs > 0 then
-  local length = tonumber(redis.call('HGET', counters, 'waiting') or 0) + redis.call('ZCARD', delayed)
-  if length + jobs_sent > most_jobs then return {-2, length, most_jobs} end
-end
+local length, percent = 0, 0
+if most_jobs > 0 then length = tonumber(redis.call('HGET', counters, 'waiting') or 0) + redis.call('ZCARD', delayed) end
 if most_percent > 0 then
 --@include _memory
-  if memory_percent() > most_percent then return {-3, memory_percent(), most_percent} end
+  percent = memory_percent()
+end
+local runs = cmsgpack.unpack(ARGV[3])
+if (most_jobs > 0 and length + jobs_sent > most_jobs) or percent > most_percent then
+  -- Only what is new needs room: a batch that is sent again after a lost answer is known, and must not be refused.
+  local place, fresh, known, seen = 0, 0, {}, {}
+  for _, run in ipairs(runs) do
+    for i = 4, #run do
+      local id = run[i]
+      place = place + 1
+      if seen[id] or redis.call('HEXISTS', jobs, id) == 1 then known[#known + 1] = place else fresh = fresh + 1 end
+      seen[id] = true
+    end
+  end
+  if fresh > 0 and most_jobs > 0 and length + fresh > most_jobs then return {-2, length, most_jobs, unpack(known)} end
+  if fresh > 0 and percent > most_percent then return {-3, percent, most_percent, unpack(known)} end
 end
 local answer, accepted, waiting, sooner, n = {}, {}, 0, false, 0
-for _, run in ipairs(cmsgpack.unpack(ARGV[3])) do
+for _, run in ipairs(runs) do
   local line, priority, due = run[1], run[2], run[3]
   if due < 0 then due = now - due end
   local state, since = WAITING, now

@@ -3,12 +3,13 @@
 -- KEYS[1..44]       the queue, as in _queue.lua
 -- ARGV[1] channel   where the operator listens
 -- ARGV[2] address   realm/queue
--- ARGV[3] jobs      MessagePack, an array of arrays: id, priority (128 more where there is an extension), due (0: now;
+-- ARGV[3] ends      channel where the end of a job is told to those who wait for it
+-- ARGV[4] jobs      MessagePack, an array of arrays: id, priority (128 more where there is an extension), due (0: now;
 --                   above: Unix ms; below: that many ms from now)
--- ARGV[4..] bodies  bytes, the extension before them, in the same order
+-- ARGV[5..] bodies  bytes, the extension before them, in the same order
 -- returns  {1 accepted | 0 known already | id of the job that stands for it, ...}; or, with nothing written,
---          {-1, index from 1, limit in bytes}: too large, {-2, length, limit in jobs}: the queue is full,
---          {-3, percent, limit}: Redis has too little memory left
+--          {-1, index from 1, limit in bytes}: too large, {-2, length, limit in jobs, ...}: the queue is full,
+--          {-3, percent, limit, ...}: Redis has too little memory left; then the indexes, from 1, of those that need no room
 --@include _record
 --@include _queue
 --@include _wake
@@ -16,70 +17,99 @@
 --@include _line
 --@include _shelf
 --@include _memory
-local batch = cmsgpack.unpack(ARGV[3])
-local BODIES = 3
+--@include _dedup
+local batch = cmsgpack.unpack(ARGV[4])
+local BODIES = 4
 for n = 1, #batch do
   if #ARGV[BODIES + n] > setting.max_job_bytes then return {-1, n, setting.max_job_bytes} end
 end
-if setting.max_length > 0 then
-  local length = count('waiting') + redis.call('ZCARD', delayed)
-  if length + #batch > setting.max_length then return {-2, length, setting.max_length} end
-end
-local most_percent = setting.max_memory_percent
-if most_percent > 0 and memory_percent() > most_percent then return {-3, memory_percent(), most_percent} end
 
 -- Keys whose time is over are forgotten, more with every call than it brings.
 local over = redis.call('ZRANGEBYSCORE', dedup_until, '-inf', now, 'LIMIT', 0, #batch + 20)
+
+-- First it is decided what becomes of each job, as if those before it in the batch were there already; then it is written.
+local planned, owners = {}, {} -- state by id, false: replaced; owner and time by key
+for _, key in ipairs(over) do owners[key] = {} end
+
+local function is_known(id)
+  if planned[id] ~= nil then return planned[id] end
+  return redis.call('HEXISTS', jobs, id) == 1
+end
+
+local function state_of(id)
+  if planned[id] ~= nil then return planned[id], 0 end
+  local record = redis.call('HGET', jobs, id)
+  if not record then return nil end
+  local state, _, attempt = unpack_header(record)
+  return state, attempt
+end
+
+local function owner_of(key)
+  local own = owners[key]
+  if own then return own[1], own[2] or 0 end
+  return key_owner(key)
+end
+
+-- A job's answer; the id of the job that it replaces; and the time that its key had until now.
+local function decide(id, key, mode)
+  if is_known(id) then return 0 end
+  if not key then return 1 end
+  local other, ends = owner_of(key)
+  if other and mode == 'throttle' then return other == id and 0 or other end -- itself: it has been forgotten meanwhile
+  if other and other ~= id then
+    local state, attempt = state_of(other)
+    if mode == 'unique' and stands(state) then return other end
+    -- a job that has run already, and waits for its next attempt, is nobody's to drop
+    if mode == 'debounce' and state == DELAYED and attempt == 0 then return 1, other, ends end
+  end
+  return 1, nil, ends
+end
+
+local answer, dues, extensions, replaced, before, needless, fresh = {}, {}, {}, {}, {}, {}, 0
+for n = 1, #batch do
+  local id, priority, due = unpack(batch[n])
+  if due < 0 then due = now - due end
+  dues[n] = due
+  if priority >= 128 then
+    local bytes = ARGV[BODIES + n]
+    extensions[n] = cmsgpack.unpack(string.sub(bytes, 3, 2 + struct.unpack('>H', bytes)))
+  end
+  local extension = extensions[n] or {}
+  answer[n], replaced[n], before[n] = decide(id, extension.k, extension.m)
+  if answer[n] == 1 then
+    planned[id] = due > now and DELAYED or WAITING
+    if replaced[n] then planned[replaced[n]] = false end
+    if extension.k then owners[extension.k] = {id, extension.t and now + extension.t} end
+  end
+  if answer[n] == 1 and not replaced[n] then fresh = fresh + 1 else needless[#needless + 1] = n end
+end
+if fresh > 0 and setting.max_length > 0 then
+  local length = count('waiting') + redis.call('ZCARD', delayed)
+  if length + fresh > setting.max_length then return {-2, length, setting.max_length, unpack(needless)} end
+end
+local most_percent = setting.max_memory_percent
+if fresh > 0 and most_percent > 0 and memory_percent() > most_percent then
+  return {-3, memory_percent(), most_percent, unpack(needless)}
+end
+
 if #over > 0 then
   redis.call('ZREM', dedup_until, unpack(over))
   redis.call('HDEL', dedup, unpack(over))
 end
-
--- The id of the job that stands for this one, 0 if it is this one, which has been forgotten meanwhile, or nothing: then this
--- one is the key's from now on.
-local function stands_in(id, extension)
-  local other, ends = string.match(redis.call('HGET', dedup, extension.k) or '', '^(%S+) (%d+)$')
-  if other and tonumber(ends) > 0 and tonumber(ends) <= now then other = nil end
-  if other == id and extension.m == 'throttle' then return 0 end
-  if other and other ~= id then
-    local record = redis.call('HGET', jobs, other)
-    if extension.m == 'debounce' then
-      if record and string.byte(record) == DELAYED then
-        redis.call('ZREM', delayed, other)
-        forget({other})
-        redis.call('HINCRBY', counters, 'replaced', 1)
-      end
-    elseif extension.m == 'throttle' then
-      return other
-    else
-      local state = record and string.byte(record)
-      if state == WAITING or state == DELAYED or state == ACTIVE then return other end
-    end
-  end
-  local until_ms = extension.t and now + extension.t or 0
-  redis.call('HSET', dedup, extension.k, id .. ' ' .. until_ms)
-  if until_ms > 0 then
-    redis.call('ZADD', dedup_until, until_ms, extension.k)
-  elseif tonumber(ends or 0) > 0 then
-    redis.call('ZREM', dedup_until, extension.k)
-  end
-end
-
-local answer, accepted, waiting, sooner = {}, {}, 0, false
+local accepted, waiting, sooner = {}, 0, false
 for n = 1, #batch do
-  local id, priority, due = unpack(batch[n])
-  if due < 0 then due = now - due end
-  local state, since = WAITING, now
-  if due > now then state, since = DELAYED, due end
-  local record = struct.pack(HEADER, state, priority, 0, 0, 0, now, since, 0) .. ARGV[BODIES + n]
-  local extension = extension_of(record)
-  if redis.call('HEXISTS', jobs, id) == 1 then
-    answer[n] = 0
-  else
-    answer[n] = extension and extension.k and stands_in(id, extension) or 1
-  end
   if answer[n] == 1 then
-    redis.call('HSET', jobs, id, record)
+    local id, priority, due, extension, other = batch[n][1], batch[n][2], dues[n], extensions[n], replaced[n]
+    local state, since = WAITING, now
+    if due > now then state, since = DELAYED, due end
+    if other then
+      redis.call('ZREM', delayed, other)
+      forget({other})
+      redis.call('HINCRBY', counters, 'replaced', 1)
+      ended(other, nil, ARGV[3])
+    end
+    if extension and extension.k then own_key(extension.k, id, extension.t and now + extension.t or 0, before[n]) end
+    redis.call('HSET', jobs, id, struct.pack(HEADER, state, priority, 0, 0, 0, now, since, 0) .. ARGV[BODIES + n])
     accepted[#accepted + 1] = id
     if state == DELAYED then
       redis.call('ZADD', delayed, due, id)

@@ -19,27 +19,24 @@
 -- KEYS[24] forwarding zset  failed, on their way to the dead-letter queue
 -- KEYS[25] kept       zset  completed, with a time of their own
 -- KEYS[26] circuit    hash  those that are not closed, by scope
--- KEYS[27] group_wait hash  group -> 1024 * jobs in its lines + ...
+-- KEYS[27] group_wait hash  group -> 1024 * jobs in its lines + a bit for each priority that has some
+-- KEYS[28] group_line hash  "priority:group" -> "first last", numbers of parts
+-- KEYS[29] group_part hash  "priority:group:number" -> "id id ..."
 -- ARGV[1] how far to look ahead at delayed jobs, ms
 -- returns {now ms, {counter, value, ...}, delayed, delayed and due, next due ms or 0, completed, failed,
---          oldest waiting ms or 0, {setting, value, ...},
+--          since when the oldest job has waited that _oldest.lua finds, ms, or 0, {setting, value, ...},
 --          {worker, end of lease ms, info bytes or '', busy, drain mark runs out ms or 0, ...}, cancelled, groups, forwarding,
 --          delayed and due within that time, circuits that are not closed, {scope, the circuit packed, waiting jobs of that group, ...} twenty of these}
 --@include _record
 local jobs, counters, delayed, config, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local info, draining, busy, completed, failed = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local ring, parked, group_wait, group_line, group_part = KEYS[22], KEYS[23], KEYS[27], KEYS[28], KEYS[29]
 local LINES = 10
 local CIRCUITS = 20
 local now = now_ms()
-local oldest = 0
-for priority = 1, 10 do
-  local head = redis.call('LINDEX', KEYS[LINES + priority], 0)
-  local record = head and redis.call('HGET', jobs, head)
-  if record and string.byte(record) == WAITING then
-    local since = select(7, unpack_header(record))
-    if oldest == 0 or since < oldest then oldest = since end
-  end
-end
+--@include _oldest
+look_along_lines()
+if redis.call('EXISTS', group_wait) == 1 then look_along_groups() end
 local leases = redis.call('ZRANGE', workers, 0, -1, 'WITHSCORES')
 local fleet = {}
 for i = 1, #leases, 2 do
@@ -60,12 +57,12 @@ if circuits > 0 then
   for i = 1, math.min(#page, 2 * CIRCUITS), 2 do
     shown[#shown + 1] = page[i]
     shown[#shown + 1] = page[i + 1]
-    shown[#shown + 1] = math.floor(tonumber(redis.call('HGET', KEYS[27], page[i]) or 0) / 1024)
+    shown[#shown + 1] = math.floor(tonumber(redis.call('HGET', group_wait, page[i]) or 0) / 1024)
   end
 end
 return {
   now, redis.call('HGETALL', counters), redis.call('ZCARD', delayed), redis.call('ZCOUNT', delayed, '-inf', now),
   tonumber(next_due or 0), redis.call('LLEN', completed) + redis.call('ZCARD', KEYS[25]), redis.call('ZCARD', failed) + forwarding, oldest,
-  redis.call('HGETALL', config), fleet, redis.call('ZCARD', KEYS[21]), redis.call('ZCARD', KEYS[22]) + redis.call('ZCARD', KEYS[23]), forwarding,
+  redis.call('HGETALL', config), fleet, redis.call('ZCARD', KEYS[21]), redis.call('ZCARD', ring) + redis.call('ZCARD', parked), forwarding,
   soon, circuits, shown,
 }

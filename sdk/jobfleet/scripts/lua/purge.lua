@@ -10,7 +10,9 @@
 --@include _audit
 local AUDIT_SECONDS = 90 * 86400
 local removed, keep = redis.call('HLEN', KEYS[1]), audit_bound(KEYS[2])
-if redis.call('UNLINK', KEYS[1], KEYS[2], unpack(KEYS, 4)) > 0 then
+local existed = redis.call('UNLINK', KEYS[1], KEYS[2])
+for n = 4, #KEYS do existed = existed + redis.call('UNLINK', KEYS[n]) end -- one by one: two keys a worker are not few
+if existed > 0 then
   audit(KEYS[3], keep, ARGV[1], 'purge', removed, '')
   redis.call('EXPIRE', KEYS[3], AUDIT_SECONDS)
 end

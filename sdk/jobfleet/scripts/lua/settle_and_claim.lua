@@ -4,13 +4,13 @@
 -- KEYS[1..44]          the queue, as in _queue.lua
 -- KEYS[45] active      hash  id -> attempt, of this worker alone
 -- ARGV[1] worker
--- ARGV[2] want         free slots to fill; 0: settle only
+-- ARGV[2] want         free slots to fill, at most 1,000 in one call; 0: settle only
 -- ARGV[3] lease        ms that the worker's lease lasts from now
 -- ARGV[4] channel      where the end of a job is told to those who wait for it
 -- ARGV[5] error        bytes kept with a job that waited too long
--- ARGV[6] outcomes     empty, or a MessagePack array, five an outcome: id, attempt, verdict (complete | retry | fail | return |
---                      snooze | limit | cancel), delay in ms (retry, snooze: until the next attempt; limit: for how long
---                      nothing is handed out), and which of the bytes belong to it, from 1, or 0
+-- ARGV[6] outcomes     empty, or a MessagePack array, five an outcome, at most 1,000 of them: id, attempt, verdict (complete |
+--                      retry | fail | return | snooze | limit | cancel), delay in ms (retry, snooze: until the next attempt;
+--                      limit: for how long nothing is handed out), and which of the bytes belong to it, from 1, or 0
 -- ARGV[7] blameless    empty, or a MessagePack array: the outcomes, from 1, whose failure says nothing of what handlers depend on
 -- ARGV[8..] bytes      complete: result; retry, fail: failure
 -- returns {now ms, next due ms or 0, hold (0 | 1 paused | 2 draining | 3 paused, and what runs is
@@ -20,10 +20,12 @@
 --@include _record
 --@include _queue
 local active = KEYS[QUEUE_KEYS + 1]
-local worker, want, lease, channel, expired_error = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local MOST = 1000 -- see _parts.lua
+local worker, want, lease, channel, expired_error = ARGV[1], math.min(tonumber(ARGV[2]), MOST), tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local BYTES = 7
 local now_bytes = time_bytes(now)
 local outcomes = ARGV[6] ~= '' and cmsgpack.unpack(ARGV[6]) or {}
+if #outcomes > 5 * MOST then return redis.error_reply('more than 1,000 outcomes in one call') end
 local blameless
 if ARGV[7] ~= '' then
   blameless = {}
@@ -57,7 +59,7 @@ elseif want > 0 and hold == 0 then claim() end
 if #gone > 0 or #claimed > 0 then redis.call('HSET', busy, worker, redis.call('HLEN', active)) end
 if want > 0 and #gone == 0 and #claimed == 0 then forget_kept(100) end
 -- a worker that could not take all, or may take nothing, lays the token down for another; where nobody may, nobody does
-local left_over = resume == 0 and let_through > #claimed and (hold == 2 or (hold == 0 and #claimed == want))
+local left_over = resume == 0 and let_through > #claimed and (hold == 2 or (hold == 0 and (#claimed == want or again == 1)))
 if left_over and count('waiting') > 0 and (setting.max_active == 0 or count('active') < setting.max_active) then wake_worker(wake) end
 local next_due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
 local heads = #taken > 0 and cmsgpack.pack(taken) or '\144' -- an empty table would be packed as a map
