@@ -130,6 +130,9 @@ class Servers:
     def outage(self, _: str) -> str:
         return ""
 
+    def unreadable(self, _: str) -> dict[QueueAddress, str]:
+        return {}
+
     def at(self, url: str) -> Inspector:
         return cast("Inspector", url)
 
