@@ -28,7 +28,7 @@ def test_the_plain_sdk_imports_little() -> None:
     others = {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names)
     assert others <= {"jobfleet", "msgspec", "typing_extensions"}  # the last is msgspec's
     assert not {"http.server", "importlib.metadata", "jobfleet.worker.lane"} & modules
-    assert len(modules) <= 200
+    assert len(modules) <= 210
 
 
 def test_a_worker_is_imported_when_it_is_asked_for() -> None:
