@@ -52,5 +52,6 @@ class Footprint(Measure):
             command = ["node", "-e", NODE.format(imports=peer.imports)]
         else:
             command = [environments.python(peer), "-c", PYTHON.format(imports=peer.imports)]
-        seconds, rss = json.loads(run_program(command, {**os.environ, **environments.variables(peer)}, SECONDS))
+        caching = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # as for anyone who has not forbidden it
+        seconds, rss = json.loads(run_program(command, caching | environments.variables(peer), SECONDS))
         return {"milliseconds": seconds * 1e3, "rss": rss / 1e6}
