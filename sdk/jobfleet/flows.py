@@ -165,7 +165,8 @@ def jobs(realm: str, queue: str, state: State, most: int, seal: Seal = PLAIN) ->
         return (yield from _pages(partial(looking.list_active, realm, queue, workers, seal=seal), most))
     found = yield from _pages(partial(looking.list_jobs, realm, queue, state, seal=seal), most)
     if state is State.WAITING and len(found) < most:
-        found += yield from _of_groups(realm, queue, most - len(found), seal)
+        grouped = yield from _of_groups(realm, queue, most, seal)
+        found = list({job.id: job for job in (*found, *grouped)}.values())[:most]
     return found
 
 

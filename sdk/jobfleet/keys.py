@@ -54,6 +54,7 @@ class QueueKeys:
         self.group_line = prefix + "group_line"
         self.group_part = prefix + "group_part"
         self.group_wait = prefix + "group_wait"
+        self.group_active = prefix + "group_active"
         self.group_parked = prefix + "group_parked"
         self.forwarding = prefix + "forwarding"
         self.kept = prefix + "kept"

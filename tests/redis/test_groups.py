@@ -7,9 +7,10 @@ from collections import Counter
 import pytest
 
 from fixtures.verbs import QUEUE, REALM, Queue, done, new
-from jobfleet import codec
+from jobfleet import codec, flows
 from jobfleet.scripts import steering
 from jobfleet.scripts.processing import Outcome
+from jobfleet.states import State
 
 
 async def test_a_single_job_waits_no_longer_than_one_round_behind_another_tenants_thousands(queue: Queue) -> None:
@@ -63,6 +64,24 @@ async def test_all_groups_may_have_one_limit(queue: Queue) -> None:
     await queue.configure(group_max_active=2)
     await queue.enqueue(*(new(f"{g}{n}", group=g) for g in "ab" for n in range(5)))
     assert Counter(job_id[0] for job_id in await queue.claim(100)) == {"a": 2, "b": 2}
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_a_changed_limit_of_groups_holds_from_the_next_claim_on(queue: Queue, own: bool) -> None:
+    async def limit(most: int) -> None:
+        await (queue.group("a", most=most) if own else queue.configure(group_max_active=most))
+
+    await limit(1)
+    await queue.enqueue(*(new(f"a{n}", group="a") for n in range(9)))
+    assert await queue.claim(10) == ["a0"]
+    await limit(3)
+    assert await queue.claim(2) == ["a1", "a2"]
+    await limit(5)
+    assert await queue.claim(1) == ["a3"]
+    await limit(2)
+    assert await queue.claim(10) == []
+    await queue.exchange("w1", 0, done("a0"), done("a1"), done("a2"))
+    assert await queue.claim(10) == ["a4"]
 
 
 async def test_a_group_has_a_rate_of_its_own_and_the_answer_tells_when_it_may_go_on(queue: Queue) -> None:
@@ -137,6 +156,16 @@ async def test_an_id_that_comes_back_with_another_priority_does_not_run_with_the
     await queue.client.run(steering.discard(REALM, QUEUE, ["x"]))
     await queue.enqueue(new("x", priority=10, group=group), new("mid", priority=5, group=group))
     assert await queue.claim(10) == ["mid", "x"]
+
+
+async def test_an_id_that_comes_back_with_a_group_is_listed_once(queue: Queue) -> None:
+    await queue.enqueue(new("x"))
+    await queue.cancel("x")
+    await queue.client.run(steering.discard(REALM, QUEUE, ["x"]))
+    await queue.enqueue(new("x", group="g"), new("y", group="g"))
+    found = await queue.client.follow(flows.jobs(REALM, QUEUE, State.WAITING, 10))
+    assert [job.id for job in found] == ["x", "y"]
+    assert len(await queue.client.follow(flows.jobs(REALM, QUEUE, State.WAITING, 2))) == 2
 
 
 async def test_returned_retried_and_delayed_jobs_come_back_to_their_group(queue: Queue) -> None:

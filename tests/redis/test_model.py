@@ -1,14 +1,17 @@
-"""Random sequences of all verbs, from several clients, against a simple model in Python.
+"""Random sequences of all verbs, from several clients, against a simple model in Python (fixtures/queue_model.py).
 
-After every step the counters, states, lines and leases of Redis agree with the model's. Redis' clock is not the
-model's, so delays are either over at once or too far away to matter, and time is moved by editing scores.
+After every step the counters, states, keys and leases of Redis agree with the model's. Redis' clock is not the
+model's, so delays are either over at once or too far away to matter, and time is moved by editing scores and records.
+A claim gives up after few ids that bring no job, so that it is seen how it goes on.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
-from dataclasses import dataclass, field
+from collections.abc import Generator
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,169 +25,158 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from fixtures.verbs import QUEUE, REALM, new
-from jobfleet import flows, mending
+from fixtures.queue_draws import (
+    BATCHES,
+    DAY_US,
+    DELAYS,
+    GROUPS,
+    SELDOM,
+    SOME_IDS,
+    TURNS,
+    VERDICTS,
+    WORKERS,
+    Spec,
+    Turn,
+)
+from fixtures.queue_model import Model
+from fixtures.verbs import QUEUE, REALM
+from jobfleet import codec, flows, mending
 from jobfleet.clients.blocking import SyncClient
 from jobfleet.dead_letters import carry
+from jobfleet.errors import JobfleetError, QueueFull
+from jobfleet.keys import queue_keys
+from jobfleet.record import since_of, view
 from jobfleet.report import pack_progress
 from jobfleet.scripts import looking, processing, producing, steering
-from jobfleet.scripts.processing import Hold, Note, Outcome
+from jobfleet.scripts.command import Command, Script
+from jobfleet.scripts.processing import Grant, Note, Outcome
 from jobfleet.states import State
 
-WORKERS = ("w1", "w2", "w3")
+T = TypeVar("T")
+
+KEY = queue_keys(REALM, QUEUE)
+CLIENTS = 3
 MAX_DELIVERIES = 2
 GRAVE = "graveyard"
-
-
-@dataclass
-class Job:
-    """What the model knows of a job."""
-
-    state: State = State.WAITING
-    priority: int = 5
-    attempt: int = 0
-    failures: int = 0
-    lost: int = 0
-    group: str | None = None
-    keep: float | None = None
-    holder: str | None = None
-    cancelling: bool = False
-    progress: int | None = None
-
-
-@dataclass
-class Model:
-    """The queue as it should be."""
-
-    jobs: dict[str, Job] = field(default_factory=dict)
-    paused: bool = False
-    returning: bool = False
-    draining: set[str] = field(default_factory=set)
-    dead_letter: bool = False
-    on_their_way: set[str] = field(default_factory=set)
-    letters: set[tuple[str, int]] = field(default_factory=set)
-    alive: set[str] = field(default_factory=set)
-    discarded: list[str] = field(default_factory=list)
-    told: list[tuple[str, int]] = field(default_factory=lambda: [("configure", 0)])
-    """Verbs and counts of the audit; the first is of the settings that each example begins with."""
-
-    def those(self, state: State) -> list[str]:
-        return [job_id for job_id, job in self.jobs.items() if job.state is state]
-
-    def hold(self, worker: str) -> Hold:
-        if self.paused and self.returning:
-            return Hold.RETURNING
-        if worker in self.draining:
-            return Hold.DRAINING
-        return Hold.PAUSED if self.paused else Hold.NONE
-
-    def failed(self, job_id: str) -> None:
-        self.jobs[job_id].state = State.FAILED
-        if self.dead_letter:
-            self.on_their_way.add(job_id)
+SKIPS = 2
+"""Ids without a job after which a claim gives up."""
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """The verbs as rules."""
+    """The verbs as rules. Those that enqueue and work are there more than once, so that they come more often."""
 
-    client: SyncClient
+    clients: tuple[SyncClient, ...]
 
     def __init__(self) -> None:
         super().__init__()
         self.model = Model()
-        self.ids = itertools.count()
+        self.turns = itertools.cycle(self.clients)
+        self.purged = False
 
-    @initialize()
-    def empty(self) -> None:
-        self.client._redis.flushall()
-        self.client.run(steering.configure(REALM, QUEUE, {"max_deliveries": MAX_DELIVERIES, "keep_completed": 10_000}))
+    @initialize(data=st.data(), batches=st.tuples(BATCHES, BATCHES, BATCHES), turns=TURNS, buried=st.booleans())
+    def begin(self, data: st.DataObject, batches: tuple[list[Spec], ...], turns: list[Turn], buried: bool) -> None:
+        """Some jobs run or have ended, and some wait."""
+        self.redis.flushall()
+        self.configure(max_deliveries=MAX_DELIVERIES, dead_letter=GRAVE if buried else "")
+        self.enqueue(specs=batches[0])
+        self.enqueue(specs=batches[1])
+        self.work(data=data, turns=turns)
+        self.enqueue(specs=batches[2])
 
-    def run(self, command):  # type: ignore[no-untyped-def]
-        return self.client.run(command)
+    def run(self, command: Command[T]) -> T:
+        return next(self.turns).run(command)
 
-    # -- verbs
+    def follow(self, flow: Generator[Any, Any, T]) -> T:
+        return next(self.turns).follow(flow)
 
-    @rule(
-        specs=st.lists(
-            st.tuples(
-                st.integers(1, 10),
-                st.sampled_from([None, "a", "b", "c"]),
-                st.booleans(),
-                st.sampled_from([None, 9000, 0]),
-                st.booleans(),
-            ),
-            min_size=1,
-            max_size=5,
-        )
-    )
-    def enqueue(self, specs: list[tuple[int, str | None, bool, float | None, bool]]) -> None:
-        batch = []
-        for priority, group, delayed, keep, again in specs:
-            old = again and self.model.discarded
-            job_id = self.model.discarded.pop() if old else f"j{next(self.ids)}"
-            delay = 86_400 if delayed else 0
-            batch.append(new(job_id, priority=priority, group=group, delay=delay, keep_result=keep))
-            state = State.DELAYED if delayed else State.WAITING
-            self.model.jobs[job_id] = Job(state, priority, group=group, keep=keep)
-        assert self.run(producing.enqueue(REALM, QUEUE, batch)) == [job.id for job in batch]
+    @property
+    def redis(self) -> Any:
+        return self.clients[0]._redis
 
-    @rule(worker=st.sampled_from(WORKERS), want=st.integers(1, 6))
-    def claim(self, worker: str, want: int) -> None:
-        waiting = self.model.those(State.WAITING)
-        grant = self.run(processing.settle_and_claim(REALM, QUEUE, worker, want, []))
+    def some(self, data: st.DataObject, *states: State) -> str:
+        """The id of a job in one of these states."""
+        return data.draw(st.sampled_from([job_id for state in states for job_id in self.model.those(state)]))
+
+    # -- verbs of producers
+
+    @rule(specs=BATCHES)
+    def enqueue(self, specs: list[Spec]) -> None:
+        after = copy.deepcopy(self.model)
+        answers, needless, room = after.enqueue([(spec.id, spec.job()) for spec in specs])
+        answer = self.run(producing.offer(REALM, QUEUE, [spec.sent() for spec in specs]))
+        if room:
+            assert answer == answers
+            self.model = after
+        else:
+            assert isinstance(answer, QueueFull)
+            assert answer.needless == needless
+
+    @rule(specs=BATCHES)
+    def enqueue_as_others(self, specs: list[Spec]) -> None:
+        """Ids that are known are cancelled, forgotten, and come again at once as other jobs."""
+        self.discard(ids=list({spec.id: None for spec in specs}), cancelled=True)
+        self.enqueue(specs=specs)
+
+    # -- verbs of workers
+
+    @rule(data=st.data(), turns=TURNS)
+    def work(self, data: st.DataObject, turns: list[Turn]) -> None:
+        """Workers hand in and claim; outcomes of others' jobs and of earlier attempts are refused."""
+        for worker, want, honest in turns:
+            jobs, outcomes, refused = self.model.jobs, [], []
+            active = [i for i in self.model.those(State.ACTIVE) if jobs[i].holder == worker or not honest]
+            ids = data.draw(st.lists(st.sampled_from(active), max_size=4, unique=True)) if active else []
+            late = not honest and data.draw(st.booleans())
+            for job_id in ids:
+                verdict, delay = data.draw(VERDICTS), data.draw(DELAYS)
+                outcomes.append(Outcome(job_id, jobs[job_id].attempt - late, verdict, b"", delay))
+                if jobs[job_id].holder == worker and not late:
+                    self.model.settle(job_id, verdict, delay)
+                else:
+                    refused.append(job_id)
+            assert self.exchange(worker, want, outcomes).refused == tuple(refused)
+
+    @rule(data=st.data(), turns=TURNS)
+    def work_on(self, data: st.DataObject, turns: list[Turn]) -> None:
+        self.work(data=data, turns=turns)
+
+    @rule(data=st.data(), turns=TURNS)
+    def work_as_ever(self, data: st.DataObject, turns: list[Turn]) -> None:
+        self.work(data=data, turns=turns)
+
+    def exchange(self, worker: str, want: int, outcomes: list[Outcome]) -> Grant:
+        """Hands in outcomes, which the model knows already, and claims."""
+        if want:
+            self.model.promote()
+        closed = self.model.hold(worker) or self.model.blocked
+        expected = 0 if closed else min(want, self.model.can_be_had())
+        grant = self.run(processing.settle_and_claim(REALM, QUEUE, worker, want, outcomes))
         self.model.alive.add(worker)
-        expected = 0 if self.model.paused or worker in self.model.draining else min(want, len(waiting))
-        assert len(grant.jobs) == expected
         assert grant.hold == self.model.hold(worker)
+        assert len(grant.jobs) == expected or (grant.again and len(grant.jobs) < expected)
+        # of the jobs that have waited too long, those that it met have failed
+        states = self.states()
+        expired = [job_id for job_id in self.model.those(State.WAITING) if states.get(job_id) is State.FAILED]
+        assert set(expired) <= set(() if closed else self.model.left_over())
+        assert len(expired) < SKIPS + want
+        for job_id in expired:
+            assert self.model.jobs[job_id].overdue
+            self.model.expire(job_id)
         for claimed in grant.jobs:
             job = self.model.jobs[claimed.id]
             assert job.state is State.WAITING
+            assert not job.overdue
+            assert job.group is None or self.model.group_room(job.group)
             job.state, job.attempt, job.holder = State.ACTIVE, job.attempt + 1, worker
             assert (claimed.attempt, claimed.failures, claimed.lost) == (job.attempt, job.failures, job.lost)
-
-    @precondition(lambda self: self.model.those(State.ACTIVE))
-    @rule(
-        data=st.data(),
-        verdict=st.sampled_from(["complete", "retry", "retry later", "fail", "return", "snooze", "cancel"]),
-        stale=st.booleans(),
-    )
-    def settle(self, data: st.DataObject, verdict: str, stale: bool) -> None:
-        job_id = data.draw(st.sampled_from(self.model.those(State.ACTIVE)))
-        job = self.model.jobs[job_id]
-        worker = data.draw(st.sampled_from(WORKERS)) if stale else job.holder
-        attempt = job.attempt - 1 if stale else job.attempt
-        word = verdict.split(maxsplit=1)[0]
-        delay = 86_400_000 if verdict in ("retry later", "snooze") else 0
-        outcome = Outcome(job_id, attempt, word, b"", delay)  # type: ignore[arg-type]
-        assert worker is not None
-        grant = self.run(processing.settle_and_claim(REALM, QUEUE, worker, 0, [outcome]))
-        self.model.alive.add(worker)
-        if stale:
-            assert grant.refused == (job_id,)
-            return
-        assert grant.refused == ()
-        job.holder = None
-        if job.cancelling and word != "complete":
-            word = "cancel"
-        job.cancelling = False
-        job.failures += word in ("retry", "fail")
-        job.state = {
-            "complete": State.COMPLETED,
-            "fail": State.FAILED,
-            "cancel": State.CANCELLED,
-            "return": State.WAITING,
-            "retry": State.DELAYED if delay else State.WAITING,
-            "snooze": State.DELAYED,
-        }[word]
-        if word == "fail":
-            self.model.failed(job_id)
-        if word == "complete" and job.keep == 0:
-            del self.model.jobs[job_id]
+        if len(grant.jobs) < want and not closed and not grant.again:
+            assert self.model.left_over() == []
+        return grant
 
     @precondition(lambda self: self.model.those(State.ACTIVE))
     @rule(data=st.data(), worker=st.sampled_from(WORKERS), late=st.booleans())
     def note(self, data: st.DataObject, worker: str, late: bool) -> None:
-        job_id = data.draw(st.sampled_from(self.model.those(State.ACTIVE)))
+        job_id = self.some(data, State.ACTIVE)
         job = self.model.jobs[job_id]
         told = Note(job_id, job.attempt - late, pack_progress(job.attempt))
         kept = self.run(processing.note(REALM, QUEUE, worker, told))
@@ -192,88 +184,188 @@ class QueueMachine(RuleBasedStateMachine):
         if kept:
             job.progress = job.attempt
 
+    @rule(worker=st.sampled_from(WORKERS))
+    def heartbeat(self, worker: str) -> None:
+        pulse = self.run(processing.heartbeat(REALM, QUEUE, worker, codec.pack_info(worker, "", 6)))
+        self.model.alive.add(worker)
+        assert pulse.held == self.model.held(worker)
+        assert (pulse.draining, pulse.overdue) == (worker in self.model.draining, ())
+        assert pulse.to_forward == len(self.model.on_their_way)
+        assert pulse.returning == bool(self.model.settings["paused"] and self.model.settings["return_running"])
+
+    @precondition(lambda self: self.model.alive)
+    @rule(data=st.data())
+    def a_worker_retires(self, data: st.DataObject) -> None:
+        worker = data.draw(st.sampled_from(sorted(self.model.alive)))
+        held = self.model.held(worker)
+        assert self.run(processing.retire(REALM, QUEUE, worker)) == len(held)
+        if not held:
+            self.model.gone(worker)
+
     @precondition(lambda self: self.model.alive)
     @rule(data=st.data())
     def a_worker_dies(self, data: st.DataObject) -> None:
         worker = data.draw(st.sampled_from(sorted(self.model.alive)))
-        held = {job_id: job for job_id, job in self.model.jobs.items() if job.holder == worker}
+        held = self.model.held(worker)
         assert self.run(processing.reclaim(REALM, QUEUE, worker, known_dead=False)) == -1
         assert self.run(processing.reclaim(REALM, QUEUE, worker, known_dead=True)) == len(held)
-        for job_id, job in held.items():
-            job.holder = None
-            job.lost += 1
-            job.state = State.WAITING
-            if job.cancelling:
-                job.state, job.cancelling = State.CANCELLED, False
-            elif job.lost > MAX_DELIVERIES:
-                self.model.failed(job_id)
-        self.model.alive.discard(worker)
-        self.model.draining.discard(worker)
+        self.model.reclaim(worker)
 
-    @precondition(lambda self: self.model.jobs)
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        job_id = data.draw(st.sampled_from(sorted(self.model.jobs)))
-        job = self.model.jobs[job_id]
-        answer = self.run(steering.cancel(REALM, QUEUE, job_id, WORKERS))
-        if not job.state.terminal and not job.cancelling:
-            self.model.told.append(("cancel", 1))
-        if job.state is State.ACTIVE:
-            assert answer == "told"
-            job.cancelling = True
-        elif job.state in (State.WAITING, State.DELAYED):
-            assert answer == "cancelled"
-            job.state = State.CANCELLED
-        else:
-            assert answer == "ended"
-
-    @precondition(lambda self: self.model.those(State.FAILED) + self.model.those(State.CANCELLED))
-    @rule(data=st.data())
-    def retry(self, data: st.DataObject) -> None:
-        ended = self.model.those(State.FAILED) + self.model.those(State.CANCELLED)
-        job_id = data.draw(st.sampled_from(ended))
-        job = self.model.jobs[job_id]
-        assert self.run(steering.retry(REALM, QUEUE, [job_id])) == [True]
-        self.model.told.append(("retry", 1))
-        job.state, job.failures, job.lost = State.WAITING, 0, 0
-        self.model.on_their_way.discard(job_id)
+    # -- time goes by
 
     @precondition(lambda self: self.model.those(State.DELAYED))
-    @rule(data=st.data())
-    def a_delayed_jobs_time_comes(self, data: st.DataObject) -> None:
-        job_id = data.draw(st.sampled_from(self.model.those(State.DELAYED)))
-        self.client._redis.zadd("jf:{test/photos}:delayed", {job_id: 1})
-        assert self.run(processing.promote(REALM, QUEUE)) == 1
-        self.model.jobs[job_id].state = State.WAITING
+    @rule(data=st.data(), moved=st.booleans())
+    def a_delayed_jobs_time_comes(self, data: st.DataObject, moved: bool) -> None:
+        """The operator moves it, or the next claim does."""
+        job_id = self.some(data, State.DELAYED)
+        self.redis.zadd(KEY.delayed, {job_id: 1})
+        self.model.jobs[job_id].due = True
+        if moved:
+            assert self.run(processing.promote(REALM, QUEUE)) == self.model.promote()
 
-    @precondition(lambda self: any(job.state.terminal for job in self.model.jobs.values()))
-    @rule(data=st.data())
-    def discard(self, data: st.DataObject) -> None:
-        job_id = data.draw(st.sampled_from([i for i, job in self.model.jobs.items() if job.state.terminal]))
-        assert self.run(steering.discard(REALM, QUEUE, [job_id])) == 1
-        self.model.told.append(("discard", 1))
-        del self.model.jobs[job_id]
-        self.model.on_their_way.discard(job_id)
-        self.model.discarded.append(job_id)
+    @precondition(lambda self: any(self.model.jobs[i].expires for i in self.model.those(State.WAITING)))
+    @rule(worker=st.sampled_from(WORKERS), want=st.integers(0, 2))
+    def what_waits_has_waited_too_long(self, worker: str, want: int) -> None:
+        for job_id in self.model.those(State.WAITING):
+            job = self.model.jobs[job_id]
+            record = self.redis.hget(KEY.jobs, job_id)
+            self.redis.hset(KEY.jobs, job_id, record[:13] + (1).to_bytes(6, "big") + record[19:])
+            job.overdue = job.expires
+        self.exchange(worker, want, [])
+
+    @precondition(lambda self: "mail" in self.model.owners)
+    @rule()
+    def the_time_of_a_key_is_over(self) -> None:
+        self.redis.hset(KEY.prefix + "dedup", "mail", f"{self.model.owners.pop('mail')} 1")
+        self.redis.zadd(KEY.prefix + "dedup_until", {"mail": 1})
+
+    @precondition(lambda self: self.model.blocked or self.model.parked)
+    @rule()
+    def limits_that_handlers_met_are_over(self) -> None:
+        self.redis.hset(KEY.counters, "blocked_until", 1)
+        self.redis.zadd(KEY.group_parked, dict.fromkeys(GROUPS, 1), xx=True)
+        self.model.blocked = False
+        self.model.parked.clear()
+
+    # -- verbs of those who steer
+
+    def configure(self, **settings: int | str) -> None:
+        self.run(steering.configure(REALM, QUEUE, settings))
+        self.model.configure(settings)
+
+    @rule(paused=st.booleans(), returning=st.booleans())
+    def pause(self, paused: bool, returning: bool) -> None:
+        self.configure(paused=int(paused), return_running=int(returning))
+
+    @rule(most=st.sampled_from([0, 0, 3]), length=st.sampled_from([0, 0, 12]), each=st.integers(0, 2))
+    def limit(self, most: int, length: int, each: int) -> None:
+        self.configure(max_active=most, max_length=length, group_max_active=each)
+
+    @rule(group=st.sampled_from(GROUPS), weight=st.sampled_from([1, 3]), most=st.integers(0, 2))
+    def limit_a_group(self, group: str, weight: int, most: int) -> None:
+        config = codec.pack_group(weight, most, 0, 0)
+        changed = (self.redis.hget(KEY.prefix + "group_config", group) or b"") != config
+        self.run(steering.configure_group(REALM, QUEUE, group, config))
+        self.model.group_most[group] = most
+        if changed:
+            self.model.told.append(("group", 0))
+
+    @precondition(lambda self: self.model.alive)
+    @rule(data=st.data(), on=st.booleans())
+    def drain(self, data: st.DataObject, on: bool) -> None:
+        worker = data.draw(st.sampled_from(sorted(self.model.alive)))
+        if on:
+            assert self.run(steering.drain(REALM, QUEUE, [worker])) == {worker: len(self.model.held(worker))}
+        else:
+            assert self.run(steering.undrain(REALM, QUEUE, [worker])) == (worker in self.model.draining)
+        if on != (worker in self.model.draining):
+            self.model.told.append(("drain" if on else "undrain", 1))
+        self.model.draining ^= {worker} if on != (worker in self.model.draining) else set()
+
+    @rule(ids=SOME_IDS)
+    def cancel(self, ids: list[str]) -> None:
+        for job_id in ids:
+            assert self.run(steering.cancel(REALM, QUEUE, job_id, WORKERS)) == self.model.cancel(job_id)
+
+    @rule(ids=SOME_IDS, spaced=SELDOM, later=SELDOM)
+    def retry(self, ids: list[str], spaced: bool, later: bool) -> None:
+        command = steering.retry(REALM, QUEUE, ids, DAY_US * spaced, DAY_US * later)
+        assert self.run(command) == self.model.retry(ids, spaced=spaced, later=later)
+
+    @rule(ids=SOME_IDS, cancelled=st.booleans())
+    def discard(self, ids: list[str], cancelled: bool) -> None:
+        """Those that have ended; or first all others are cancelled, so that ids of none stay where they waited."""
+        if cancelled:
+            self.cancel(ids=ids)
+        ended = [job_id for job_id in ids if job_id in self.model.jobs and self.model.jobs[job_id].state.terminal]
+        assert self.run(steering.discard(REALM, QUEUE, ids)) == len(ended)
+        self.model.forget(ended)
+        if ended:
+            self.model.told.append(("discard", len(ended)))
+
+    @rule(
+        state=st.sampled_from([State.COMPLETED, State.FAILED, State.CANCELLED]),
+        most=st.sampled_from([1, 1000]),
+        early=st.booleans(),
+    )
+    def clean(self, state: State, most: int, early: bool) -> None:
+        """What has a time of its own, or is on its way, stays."""
+        those = set(self.model.those(state)) - self.model.on_their_way
+        old = {job_id for job_id in those if state is not State.COMPLETED or self.model.jobs[job_id].keep is None}
+        expected = 0 if early else min(most, len(old))
+        assert self.run(steering.clean(REALM, QUEUE, state, 1 if early else 2**47, most)) == expected
+        gone = [job_id for job_id in old if job_id not in self.states()]
+        assert len(gone) == expected
+        self.model.forget(gone)
+        if gone:
+            self.model.told.append(("clean", len(gone)))
+
+    @precondition(lambda self: not self.purged)
+    @rule(force=st.booleans())
+    def obliterate(self, force: bool) -> None:
+        if self.model.those(State.ACTIVE) and not force:
+            with pytest.raises(JobfleetError, match="running jobs"):
+                self.follow(flows.obliterate(REALM, QUEUE, force=force))
+            return
+        assert self.follow(flows.obliterate(REALM, QUEUE, force=force)) == len(self.model.jobs)
+        told, letters = [*self.model.told, ("purge", len(self.model.jobs))], self.model.letters
+        self.model, self.purged = Model(told=told, letters=letters), True
+        self.configure(max_deliveries=MAX_DELIVERIES)
+
+    # -- what goes astray
+
+    def mend(self, astray: int) -> None:
+        assert self.follow(mending.mend(REALM, QUEUE)) == astray
+        if astray:
+            self.model.told.append(("mend", astray))
 
     @rule(line=st.integers(1, 10), lost=st.integers(0, 3))
     def lose_some_and_mend(self, line: int, lost: int) -> None:
-        key = f"jf:{{test/photos}}:wait:{line}"
-        self.client._redis.lpop(key, lost)
-        standing = {job_id.decode() for job_id in self.client._redis.lrange(key, 0, -1)}
+        self.redis.lpop(KEY.line(line), lost)
+        standing = {job_id.decode() for job_id in self.redis.lrange(KEY.line(line), 0, -1)}
         alone = [i for i in self.model.those(State.WAITING) if self.model.jobs[i].group is None]
-        astray = {i for i in alone if self.model.jobs[i].priority == line} - standing
-        assert self.client.follow(mending.mend(REALM, QUEUE)) == len(astray)
-        if astray:
-            self.model.told.append(("mend", len(astray)))
+        self.mend(len({i for i in alone if self.model.jobs[i].priority == line} - standing))
+
+    @precondition(lambda self: any(map(self.model.those, (State.DELAYED, State.FAILED, State.CANCELLED))))
+    @rule(data=st.data())
+    def lose_one_from_its_set_and_mend(self, data: st.DataObject) -> None:
+        """It comes back as its record has it: a delayed one at its time, a failed one to be carried."""
+        job_id = self.some(data, State.DELAYED, State.FAILED, State.CANCELLED)
+        for name in (KEY.delayed, KEY.failed, KEY.cancelled, KEY.forwarding):
+            self.redis.zrem(name, job_id)
+        self.mend(1)
+        self.model.jobs[job_id].due = False
+        self.model.on_their_way.discard(job_id)
+        if self.model.jobs[job_id].state is State.FAILED and self.model.settings["dead_letter"]:
+            self.model.on_their_way.add(job_id)
+
+    # -- dead letters
 
     @rule(on=st.booleans())
     def name_a_dead_letter_queue(self, on: bool) -> None:
-        self.run(steering.configure(REALM, QUEUE, {"dead_letter": GRAVE if on else ""}))
-        if self.model.dead_letter != on:
-            self.model.told.append(("configure", 0))
-        self.model.dead_letter = on
+        self.configure(dead_letter=GRAVE if on else "")
 
+    @precondition(lambda self: self.model.on_their_way or self.model.settings["dead_letter"])
     @rule(steps=st.integers(1, 3))
     def carry_and_die_after_some_steps(self, steps: int) -> None:
         flow, commands, answer = carry(REALM, QUEUE), 0, None
@@ -281,52 +373,30 @@ class QueueMachine(RuleBasedStateMachine):
             while commands < steps:
                 answer = self.run(flow.send(answer))
                 commands += 1
-        if not self.model.dead_letter:
+        if not self.model.settings["dead_letter"]:
             self.model.on_their_way.clear()
         for job_id in self.model.on_their_way:
-            self.client._redis.zadd("jf:{test/photos}:forwarding", {job_id: 1}, xx=True)
+            self.redis.zadd(KEY.forwarding, {job_id: 1}, xx=True)
         if steps > 1:
-            self.model.letters |= {(job_id, self.since(job_id)) for job_id in self.model.on_their_way}
+            records = {job_id: self.redis.hget(KEY.jobs, job_id) for job_id in self.model.on_their_way}
+            self.model.letters |= {(job_id, since_of(record)) for job_id, record in records.items()}
         if steps > 2:
             self.model.on_their_way.clear()
 
-    def since(self, job_id: str) -> int:
-        view = self.run(looking.look(REALM, QUEUE, job_id))
-        return int(view.since_ms)
-
-    @rule(paused=st.booleans(), returning=st.booleans())
-    def pause(self, paused: bool, returning: bool = False) -> None:
-        self.run(steering.configure(REALM, QUEUE, {"paused": paused, "return_running": returning}))
-        if self.model.paused != paused:
-            self.model.told.append(("pause" if paused else "resume", 0))
-        elif self.model.returning != returning:
-            self.model.told.append(("configure", 0))
-        self.model.paused, self.model.returning = paused, returning
-
-    @precondition(lambda self: self.model.alive)
-    @rule(data=st.data(), on=st.booleans())
-    def drain(self, data: st.DataObject, on: bool) -> None:
-        worker = data.draw(st.sampled_from(sorted(self.model.alive)))
-        if on:
-            held = sum(job.holder == worker for job in self.model.jobs.values())
-            assert self.run(steering.drain(REALM, QUEUE, [worker])) == {worker: held}
-            if worker not in self.model.draining:
-                self.model.told.append(("drain", 1))
-            self.model.draining.add(worker)
-        else:
-            self.run(steering.undrain(REALM, QUEUE, [worker]))
-            if worker in self.model.draining:
-                self.model.told.append(("undrain", 1))
-            self.model.draining.discard(worker)
+    # -- verbs of onlookers
 
     @rule(state=st.sampled_from(State))
     def list_jobs(self, state: State) -> None:
-        found = self.client.follow(flows.jobs(REALM, QUEUE, state, 1_000))
+        found = self.follow(flows.jobs(REALM, QUEUE, state, 1_000))
         assert sorted(job.id for job in found) == sorted(self.model.those(state))
         assert [job.worker or None for job in found] == [self.model.jobs[job.id].holder for job in found]
         if found:
-            one = self.client.follow(flows.job(REALM, QUEUE, found[0].id))
+            one = self.follow(flows.job(REALM, QUEUE, found[0].id))
             assert one == found[0]
+
+    def states(self) -> dict[str, State]:
+        records = self.redis.hgetall(KEY.jobs)
+        return {i.decode(): view(QUEUE, i.decode(), record, None, None, None).state for i, record in records.items()}
 
     # -- what always holds
 
@@ -343,11 +413,23 @@ class QueueMachine(RuleBasedStateMachine):
         }
         assert seen == {state: len(self.model.those(state)) for state in seen}
         assert reading.forwarding == len(self.model.on_their_way)
-        assert self.run(looking.inspect(REALM, GRAVE)).count("waiting") == len(self.model.letters)
-        busy = {worker.id: worker.busy for worker in reading.workers}
-        held = {w: sum(job.holder == w for job in self.model.jobs.values()) for w in self.model.alive}
-        assert busy == held
+        words = ("enqueued", "replaced", "retried", "finished", "reclaimed", "completed", "failed", "cancelled")
+        assert {word: reading.count(word) for word in words} == {word: self.model.total[word] for word in words}
         assert {worker.id for worker in reading.workers if worker.draining} == self.model.draining
+        busy = {worker.id: worker.busy for worker in reading.workers}
+        assert busy == {worker: len(self.model.held(worker)) for worker in self.model.alive}
+        assert self.run(looking.inspect(REALM, GRAVE)).count("waiting") == len(self.model.letters)
+
+    @invariant()
+    def each_worker_holds_its_own(self) -> None:
+        for worker in WORKERS:
+            held = self.redis.hgetall(KEY.active(worker))
+            assert {i.decode(): int(attempt) for i, attempt in held.items()} == self.model.held(worker)
+
+    @invariant()
+    def keys_of_deduplication_have_their_owners(self) -> None:
+        held = {key.decode(): text.decode().split() for key, text in self.redis.hgetall(KEY.prefix + "dedup").items()}
+        assert {key: owner for key, (owner, until) in held.items() if until != "1"} == self.model.owners
 
     @invariant()
     def the_audit_tells_what_was_done_and_nothing_else(self) -> None:
@@ -364,52 +446,62 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_states_agree(self) -> None:
-        for job_id, job in self.model.jobs.items():
-            view = self.run(looking.look(REALM, QUEUE, job_id))
-            assert view is not None
-            assert (view.state, view.attempt, view.failures, view.lost, view.group, view.progress) == (
-                job.state, job.attempt, job.failures, job.lost, job.group, job.progress,
-            )  # fmt: skip
+        progress = self.redis.hgetall(KEY.progress)
+        seen = {}
+        for name, record in self.redis.hgetall(KEY.jobs).items():
+            job = view(QUEUE, name.decode(), record, None, None, progress.get(name))
+            seen[job.id] = (job.state, job.priority, job.group, job.attempt, job.failures, job.lost, job.progress)
+        assert seen == {
+            i: (job.state, job.priority, job.group, job.attempt, job.failures, job.lost, job.progress)
+            for i, job in self.model.jobs.items()
+        }
 
     @invariant()
     def active_jobs_of_groups_are_counted(self) -> None:
-        counted = self.client._redis.hgetall("jf:{test/photos}:group_active")
-        expected: dict[bytes, bytes] = {}
-        for group in "abc":
-            running = sum(job.group == group and job.state is State.ACTIVE for job in self.model.jobs.values())
-            if running:
-                expected[group.encode()] = str(running).encode()
-        assert counted == expected
+        counted = self.redis.hgetall(KEY.prefix + "group_active")
+        assert {group.decode(): int(n) for group, n in counted.items()} == self.model.running()
 
     def teardown(self) -> None:
-        """Whatever happened, everything that waits can be had, once."""
-        if not self.client._redis.exists("jf:{test/photos}:config"):
+        """Whatever happened, everything stands where it should, and all that waits can be had, once."""
+        if not self.redis.exists(KEY.config):
             return
-        self.pause(False)
-        expected = sorted(self.model.those(State.WAITING))
-        got: list[str] = []
+        self.mend(0)
+        self.configure(paused=0, max_active=0, group_max_active=0)
+        for group in GROUPS:
+            self.limit_a_group(group, 1, 0)
+        self.limits_that_handlers_met_are_over()
         while True:
-            grant = self.run(processing.settle_and_claim(REALM, QUEUE, "last", 100, []))
-            got += [job.id for job in grant.jobs]
+            grant = self.exchange("last", 100, [])
             if not grant.jobs and not grant.again:
                 break
-        assert sorted(got) == expected
-        for key in ("ring", "group_line", "group_part", "group_wait"):
-            assert not self.client._redis.exists(f"jf:{{test/photos}}:{key}"), key
+        assert self.model.those(State.WAITING) == []
+        for name in ("ring", "group_line", "group_part", "group_wait"):
+            assert not self.redis.exists(KEY.prefix + name), name
+
+
+@pytest.fixture
+def clients(redis_url: str) -> Generator[tuple[SyncClient, ...]]:
+    clients = tuple(SyncClient(redis_url) for _ in range(CLIENTS))
+    yield clients
+    for client in clients:
+        client.close()
 
 
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning")
-def test_all_verbs_in_any_order_agree_with_the_model(redis_url: str) -> None:
-    QueueMachine.client = SyncClient(redis_url)
-    try:
-        run_state_machine_as_test(
-            QueueMachine,
-            settings=settings(
-                max_examples=150,
-                stateful_step_count=40,
-                deadline=None,
-                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-            ),
-        )
-    finally:
-        QueueMachine.client.close()
+def test_all_verbs_in_any_order_agree_with_the_model(
+    clients: tuple[SyncClient, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = Script("settle_and_claim")
+    impatient.text = impatient.text.replace("local SKIPS = 1000", f"local SKIPS = {SKIPS}")
+    assert impatient.text != processing._settle_and_claim.text
+    monkeypatch.setattr(processing, "_settle_and_claim", impatient)
+    QueueMachine.clients = clients
+    run_state_machine_as_test(
+        QueueMachine,
+        settings=settings(
+            max_examples=300,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )

@@ -23,6 +23,7 @@ if before ~= ARGV[2] then
   audit(KEYS[QUEUE_KEYS + 1], setting.audit, ARGV[3], 'group', 0, told(before) .. ' -> ' .. told(ARGV[2]))
 end
 if ARGV[2] == '' then redis.call('HDEL', group_config, ARGV[1]) else redis.call('HSET', group_config, ARGV[1], ARGV[2]) end
+redis.call('ZREM', ring, ARGV[1]) -- it may be at its new limit
 if redis.call('HEXISTS', group_wait, ARGV[1]) == 1 then
   enter_ring(ARGV[1])
   wake_worker(wake)
