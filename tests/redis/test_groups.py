@@ -84,6 +84,14 @@ async def test_a_changed_limit_of_groups_holds_from_the_next_claim_on(queue: Que
     assert await queue.claim(10) == ["a4"]
 
 
+async def test_a_group_whose_limit_was_lowered_goes_on_when_its_worker_dies(queue: Queue) -> None:
+    await queue.enqueue(*(new(f"a{n}", group="a") for n in range(3)))
+    await queue.claim(3)
+    await queue.group("a", most=2)
+    await queue.reclaim("w1")
+    assert len(await queue.claim(10, "w2")) == 2
+
+
 async def test_a_group_has_a_rate_of_its_own_and_the_answer_tells_when_it_may_go_on(queue: Queue) -> None:
     await queue.group("a", rate=2, rate_ms=3_600_000)
     await queue.enqueue(*(new(f"a{n}", group="a") for n in range(5)), new("b0", group="b"))

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import itertools
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -223,9 +224,10 @@ class QueueMachine(RuleBasedStateMachine):
         if moved:
             assert self.run(processing.promote(REALM, QUEUE)) == self.model.promote()
 
-    @precondition(lambda self: any(self.model.jobs[i].expires for i in self.model.those(State.WAITING)))
-    @rule(worker=st.sampled_from(WORKERS), want=st.integers(0, 2))
-    def what_waits_has_waited_too_long(self, worker: str, want: int) -> None:
+    @rule(specs=BATCHES, worker=st.sampled_from(WORKERS), want=st.integers(0, 2))
+    def what_waits_has_waited_too_long(self, specs: list[Spec], worker: str, want: int) -> None:
+        """And a worker comes."""
+        self.enqueue(specs=[replace(spec, expires=True) for spec in specs])
         for job_id in self.model.those(State.WAITING):
             job = self.model.jobs[job_id]
             record = self.redis.hget(KEY.jobs, job_id)
@@ -261,7 +263,7 @@ class QueueMachine(RuleBasedStateMachine):
     def limit(self, most: int, length: int, each: int) -> None:
         self.configure(max_active=most, max_length=length, group_max_active=each)
 
-    @rule(group=st.sampled_from(GROUPS), weight=st.sampled_from([1, 3]), most=st.integers(0, 2))
+    @rule(group=st.sampled_from(GROUPS), weight=st.sampled_from([1, 3]), most=st.sampled_from([1, 1, 2, 0]))
     def limit_a_group(self, group: str, weight: int, most: int) -> None:
         config = codec.pack_group(weight, most, 0, 0)
         changed = (self.redis.hget(KEY.prefix + "group_config", group) or b"") != config
@@ -499,7 +501,7 @@ def test_all_verbs_in_any_order_agree_with_the_model(
     run_state_machine_as_test(
         QueueMachine,
         settings=settings(
-            max_examples=300,
+            max_examples=220,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -21,6 +21,7 @@ end
 
 -- Groups that are at their limit stand outside until a job of theirs ends; where none ever did, no end need look for them.
 local function at_limit()
+  limited = true
   redis.call('HSET', counters, 'limited', 1)
 end
 
