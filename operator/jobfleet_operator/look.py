@@ -43,6 +43,14 @@ class Look:
     """Why single queues cannot be read, for long enough to be said, in a Redis that answers."""
     shares: Mapping[Key, scaling.Limit] = field(default_factory=dict)
     """What quotas leave to those pools that cannot have all they want."""
+    _served: dict[Key, list[Key]] = field(default_factory=dict, repr=False, compare=False)
+
+    def served(self, pool: PoolResource, memory: PoolMemory) -> list[Key]:
+        """The queues that the pool's workers have to do with: one answer for the whole look, see `lineage.py`."""
+        found = self._served.get(pool.key)
+        if found is None:
+            found = self._served[pool.key] = list(lineage.served(self.cache, pool, memory))
+        return found
 
 
 def address(queue: Key) -> QueueAddress:
@@ -103,7 +111,7 @@ def observation(
         return None
     queues = queues_of(pool)
     # Jobs that its workers still hold of queues which it does not name any more need them, and no others.
-    former = [queue for queue in lineage.served(look.cache, pool, memory) if queue not in queues and _read(look, queue)]
+    former = [queue for queue in look.served(pool, memory) if queue not in queues and _read(look, queue)]
     snapshots = {queue.name: look.snapshots.get(address(queue)) for queue in [*queues, *former]}
     resting = frozenset(queue.name for queue in [*queues, *former] if queue in former or _paused(look, queue))
     flows = _flows(pool.spec, queues, queue_memories)
@@ -194,7 +202,7 @@ def queues_of(pool: PoolResource) -> list[Key]:
 
 def workers_of(look: Look, pool: PoolResource, memory: PoolMemory) -> dict[str, list[drain.Seen]]:
     """The pool's workers by the name of their Pod, in all queues that they may serve."""
-    seen = [look.snapshots.get(address(queue)) for queue in lineage.served(look.cache, pool, memory)]
+    seen = [look.snapshots.get(address(queue)) for queue in look.served(pool, memory)]
     return drain.workers_by_name(pool.key.name, [one for one in seen if one])
 
 

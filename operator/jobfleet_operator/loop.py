@@ -298,7 +298,7 @@ class Loop:
         plan = reconcile.plan_pool(scene)
         trouble = scene.trouble or reconcile.own_trouble(scene)
         memory.said = trouble[0] if trouble else ""
-        queues = list(lineage.served(self._cache, pool, memory))
+        queues = look.served(pool, memory)
         home = look.urls.get(queues[0]) if queues else None
         others = {queue: self._redis(look, queue) for queue in queues if look.urls.get(queue) != home}
         elsewhere = {observe.address(queue): redis for queue, redis in others.items() if redis is not None}

@@ -95,7 +95,7 @@ def pool_scene(
         memory.history = scaling.History()
     if trouble is None and queues and queues[0] in queue_memories:
         trouble = _refusal(look, queues[0], queue_memories[queues[0]])
-    places = {address(queue) for queue in lineage.served(look.cache, pool, memory)}
+    places = {address(queue) for queue in look.served(pool, memory)}
     unread = frozenset(place for place in places if place not in look.snapshots)
     return reconcile.PoolScene(
         pool=pool,
