@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import gc
 import importlib
 import importlib.metadata
 import json
@@ -183,7 +184,9 @@ def _worker(options: argparse.Namespace) -> int:
     )
 
     async def serve() -> None:
-        await fleet.worker(settings).run(signals=True)
+        worker = fleet.worker(settings)
+        gc.freeze()  # a full collection need not go through all that was imported, while jobs wait for it
+        await worker.run(signals=True)
 
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         runner.run(serve())

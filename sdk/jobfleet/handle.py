@@ -72,8 +72,7 @@ class Job(Generic[P, R]):
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Enqueue one job, from code without an event loop."""
-        (job_id,) = self._producer.send_sync(self.queue, [self._item(args, kwargs)])
-        return job_id
+        return self._producer.send_one_sync(self.queue, self._item(args, kwargs))
 
     async def enqueue_many(self, calls: Iterable[Mapping[str, Any]]) -> list[str]:
         """Enqueue many, a thousand a round trip; each call is its arguments by name, all checked first."""

@@ -55,8 +55,7 @@ class Producer(Connections):
 
     def enqueue_sync(self, queue: str, name: str, args: Mapping[str, Any], **options: Unpack[Options]) -> str:
         """As :meth:`enqueue`, from code without an event loop."""
-        (job_id,) = self.send_sync(queue, [(name, args, JobOptions(**options))])
-        return job_id
+        return self.send_one_sync(queue, (name, args, JobOptions(**options)))
 
     async def send_one(self, queue: str, item: Item) -> str:
         """Enqueue one named job; concurrent calls of one event loop share round trips."""
@@ -85,6 +84,16 @@ class Producer(Connections):
     def send_sync(self, queue: str, items: Sequence[Item]) -> list[str]:
         """As :meth:`send`, from code without an event loop."""
         return self.sync_client().follow(flows.enqueue(self.realm, queue, self._new_jobs(queue, items)))
+
+    def send_one_sync(self, queue: str, item: Item) -> str:
+        """Enqueue one named job, from code without an event loop."""
+        jobs = self._new_jobs(queue, (item,))
+        (job,) = jobs
+        if job.wait:
+            (job_id,) = self.sync_client().follow(flows.enqueue(self.realm, queue, jobs))
+            return job_id
+        (answer,) = self.sync_client().run(producing.enqueue(self.realm, queue, jobs))
+        return answer or job.id
 
     def _new_jobs(self, queue: str, items: Iterable[Item]) -> list[NewJob]:
         check_queue_name(queue)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 
@@ -14,6 +15,11 @@ fleet = Fleet.from_env()
 @fleet.job(queue="photos", attempts=1)
 async def quick(n: int) -> int:
     return n
+
+
+@fleet.job(queue="photos")
+async def frozen() -> int:
+    return gc.get_freeze_count()
 
 
 @fleet.job(queue="photos")

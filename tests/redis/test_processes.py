@@ -107,6 +107,13 @@ async def test_a_job_that_kills_its_workers_stops_after_the_fourth(
     assert (view.error.kind, view.lost) == ("poison", 4)
 
 
+async def test_a_full_collection_does_not_go_through_what_was_imported(fleet: Fleet, start: Start) -> None:
+    """It would take tens of milliseconds, in which no job is picked up."""
+    start()
+    view = await in_state(fleet, await fleet.enqueue(QUEUE, "frozen", {}), State.COMPLETED)
+    assert view.result > 10_000
+
+
 async def test_sigterm_hands_back_what_cannot_end_and_exits_zero(fleet: Fleet, start: Start) -> None:
     """Even with a handler in a thread that nobody can end."""
     worker = start("--drain-seconds", "0.2")

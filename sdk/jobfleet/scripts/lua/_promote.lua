@@ -1,12 +1,13 @@
--- Moves jobs whose time has come from the delayed set to the end of their lines, at most `limit` in one go. Returns how many.
-local function promote_due(limit)
-  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'WITHSCORES', 'LIMIT', 0, limit)
-  if #due == 0 then return 0 end
+-- Moves jobs whose time has come from the delayed set to the end of their lines, at most `limit` in one go, into `moved`.
+local moved = {}
+local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'WITHSCORES', 'LIMIT', 0, limit)
+if #due > 0 then
+--@include _line
   local ids = {}
   for i = 1, #due, 2 do ids[#ids + 1] = due[i] end
   redis.call('ZREM', delayed, unpack(ids))
   local records = redis.call('HMGET', jobs, unpack(ids))
-  local changed, moved = {}, {}
+  local changed = {}
   for i, id in ipairs(ids) do
     local record = records[i]
     if record and string.byte(record) == DELAYED then
@@ -22,5 +23,4 @@ local function promote_due(limit)
     redis.call('HINCRBY', counters, 'waiting', #moved)
     tell('promote', moved)
   end
-  return #moved
 end

@@ -7,8 +7,7 @@
 --@include _queue
 --@include _wake
 --@include _group
---@include _line
+local limit = math.min(tonumber(ARGV[1]), 1000)
 --@include _promote
-local moved = promote_due(math.min(tonumber(ARGV[1]), 1000))
-if moved > 0 then wake_worker(wake) end
-return moved
+if #moved > 0 then wake_worker(wake) end
+return #moved

@@ -32,16 +32,16 @@ if ARGV[7] ~= '' then
   for _, n in ipairs(cmsgpack.unpack(ARGV[7])) do blameless[n] = true end
 end
 local let_through, whole = math.huge, nil -- by the queue's circuit; which it is, where it is not closed
+local refused, gone = {}, {}
+local taken, bodies, claimed, again, resume = {}, {}, {}, 0, 0
+-- Each call makes its functions anew, and that is most of what a call about one job costs: so what it may not need is included
+-- where it is needed.
 --@include _wake
 --@include _group
---@include _line
---@include _bucket
---@include _shelf
 --@include _circuit
---@include _promote
+if #outcomes > 0 then
 --@include _settle
---@include _claim
-settle()
+end
 local hold = 0
 if setting.paused == 1 and setting.return_running == 1 then hold = 3
 elseif tonumber(redis.call('ZSCORE', draining, worker) or 0) > now then hold = 2
@@ -53,11 +53,20 @@ if hold == 0 and let_through == 0 then
   hold = 4
   if whole.half == 0 then blocked_until = math.max(blocked_until, whole.ends) end
 end
-if want > 0 then promote_due(want + 100) end -- also where they must wait: a worker comes back when the next one is due
-if blocked_until > now then resume = blocked_until
-elseif want > 0 and hold == 0 then claim() end
+if want > 0 then -- also where they must wait: a worker comes back when the next one is due
+  local limit = want + 100
+--@include _promote
+end
+if blocked_until > now then
+  resume = blocked_until
+elseif want > 0 and hold == 0 then
+--@include _claim
+end
 if #gone > 0 or #claimed > 0 then redis.call('HSET', busy, worker, redis.call('HLEN', active)) end
-if want > 0 and #gone == 0 and #claimed == 0 then forget_kept(100) end
+if want > 0 and #gone == 0 and #claimed == 0 and redis.call('EXISTS', kept) == 1 then
+--@include _shelf
+  forget_kept(100)
+end
 -- a worker that could not take all, or may take nothing, lays the token down for another; where nobody may, nobody does
 local left_over = resume == 0 and let_through > #claimed and (hold == 2 or (hold == 0 and (#claimed == want or again == 1)))
 if left_over and count('waiting') > 0 and (setting.max_active == 0 or count('active') < setting.max_active) then wake_worker(wake) end
