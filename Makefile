@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 TYPED_TESTS := tests/cluster_tool tests/fixtures tests/conftest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test bench bench-operator bench-scaling demo lint format verify lock crds cluster cluster-down clean clean-cache
+.PHONY: help setup test bench bench-operator bench-zero bench-scaling demo lint format verify lock crds cluster cluster-down clean clean-cache
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -30,6 +30,9 @@ bench-scaling: setup ## waiting and cost of our scaling beside KEDA and the HPA,
 bench-operator: setup ## the operator with 1,000 queues and pools on a real API server (ARGS="--quick", ARGS="--queues 5000")
 	PYTHONPATH=tests $(BIN)/python -m bench.operator $(ARGS)
 
+bench-zero: setup ## from an enqueue to the first completed job of a pool at zero, on real Pods (ARGS="--rounds 30")
+	PYTHONPATH=tests $(BIN)/python -m bench.zero $(ARGS)
+
 demo: setup ## the whole path on a real cluster, from apply to thumbnails and back to zero workers (KEEP=1 keeps it up)
 	KEEP=$(KEEP) $(BIN)/python examples/photos/demo.py
 
@@ -38,7 +41,7 @@ lint: setup ## style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	MYPYPATH=tests $(BIN)/mypy $(TYPED_TESTS)
-	MYPYPATH=tests $(BIN)/mypy bench --exclude 'bench/peers/.*_peer|bench/peers/agent'
+	MYPYPATH=tests:examples/photos $(BIN)/mypy bench --exclude 'bench/peers/.*_peer|bench/peers/agent'
 	$(BIN)/lint-imports
 
 format: setup ## put the code into shape

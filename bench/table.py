@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.figures import cell, times_better, written
+from bench.figures import cell, percentile, times_better, written
 from bench.peer import OURS, Peer
 from bench.rounds import Result
 
@@ -23,6 +23,16 @@ def row(cells: Sequence[str]) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A table: the first column to the left, numbers to the right."""
     return [row(head), row(["---", *("--:" for _ in head[1:])]), *map(row, rows)]
+
+
+def times(what: str, seconds: Sequence[float]) -> list[str]:
+    """A row of times in ms: how many, the middle, and how bad they get.
+
+    >>> times("x", [0.001, 0.002, 0.003])
+    ['x', '3', '2.00', '3.00', '3.00', '3.00']
+    """
+    shares = [written(1000 * percentile(seconds, share)) for share in (0.5, 0.9, 0.99, 1.0)]
+    return [what, str(len(seconds)), *shares]
 
 
 def cause(why: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.figures import cell, percentile, spread, written
+from bench.figures import cell, spread, written
 from bench.operator import audit
 from bench.operator.phases import Cost, Reaction
 from bench.operator.sizes import Sizes
-from bench.table import table
+from bench.table import table, times
 
 MARK = "<!-- Made by `make bench-operator`; change it there. -->"
 
@@ -25,16 +25,6 @@ class Results:
     control: Sequence[float]
     burst: Sequence[Reaction]
     costs: Sequence[Cost]
-
-
-def times(what: str, seconds: Sequence[float]) -> list[str]:
-    """A row of a table of times, in ms.
-
-    >>> times("x", [0.001, 0.002, 0.003])
-    ['x', '3', '2.00', '3.00', '3.00', '3.00']
-    """
-    shares = [written(1000 * percentile(seconds, share)) for share in (0.5, 0.9, 0.99, 1.0)]
-    return [what, str(len(seconds)), *shares]
 
 
 def share_of_ticks(cost: Cost, queues: int) -> float:
