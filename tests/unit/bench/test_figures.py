@@ -9,7 +9,7 @@ from bench.figures import Better, Spread, cell, percentile, spread, times_better
 
 @pytest.mark.parametrize(
     "module",
-    ["figures", "operator.audit", "operator.page", "operator.population", "options", "peer", "redis_server", "table"],
+    ["figures", "operator.audit", "operator.population", "options", "peer", "redis_server", "table", "zero.rounds"],
 )
 def test_the_examples_in_the_documentation_hold(module: str) -> None:
     failed, tried = doctest.testmod(importlib.import_module(f"bench.{module}"))
