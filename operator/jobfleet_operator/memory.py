@@ -24,7 +24,7 @@ STARTS = 5
 """So many starts are remembered."""
 DEFAULT_START_SECONDS = 10
 MOST_START_SECONDS = 300
-"""One that took longer was waiting for something else."""
+"""One that took longer was waiting for something else; it counts, and is told, as this long."""
 BURST_SHARE = 0.1
 """So many of the busiest samples do not count for the rate of arrivals: a burst is backlog, not a rate."""
 
@@ -88,15 +88,15 @@ class Starts:
         self._known = names
         for name in list(self._began):
             if name in working:
-                self.lately.append(seconds - self._began.pop(name))
+                self.lately.append(min(seconds - self._began.pop(name), MOST_START_SECONDS))
             elif name not in names:
                 del self._began[name]
 
     def seconds(self, told: int | None) -> int:
         """The longest of the last few, in whole seconds; before the first: what was told before, or a guess."""
         if not self.lately:
-            return DEFAULT_START_SECONDS if told is None else told
-        return min(ceil(max(self.lately)), MOST_START_SECONDS)
+            return DEFAULT_START_SECONDS if told is None else min(told, MOST_START_SECONDS)
+        return ceil(max(self.lately))
 
 
 @dataclass(slots=True)

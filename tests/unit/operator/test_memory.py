@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobfleet_operator.memory import DEFAULT_START_SECONDS, Flow, QueueMemory, Sample, Starts
+from jobfleet_operator.memory import DEFAULT_START_SECONDS, MOST_START_SECONDS, Flow, QueueMemory, Sample, Starts
 
 
 def after(*counters: tuple[int, int, int]) -> Flow:
@@ -51,6 +51,15 @@ def test_a_start_is_timed_from_the_pod_to_its_worker_and_the_slowest_of_the_last
         starts.note(second, [f"n{second}"], [])
         starts.note(second + 1.0, [f"n{second}"], [f"n{second}"])
     assert starts.seconds(25) == 1
+
+
+def test_a_pod_that_waited_for_hours_for_a_node_is_told_to_the_next_operator_as_no_more_than_counts() -> None:
+    starts = Starts()
+    starts.note(0.0, [], [])
+    starts.note(1.0, ["a"], [])
+    starts.note(10_801.0, ["a"], ["a"])
+    assert list(starts.lately) == [MOST_START_SECONDS]
+    assert Starts().seconds(told=10_800) == MOST_START_SECONDS
 
 
 def test_a_pod_that_is_seen_when_its_worker_runs_already_took_no_time() -> None:
