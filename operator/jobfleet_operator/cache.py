@@ -59,6 +59,7 @@ class Cache:
         self.pools: dict[Key, PoolResource] = {}
         self.deployments: dict[Key, DeploymentView] = {}
         self._pods: dict[Key, dict[str, PodView]] = {}
+        self._pool_of_pod: dict[Key, Key] = {}
         self._pools_of_queue: dict[Key, set[Key]] = {}
         self._deleted: OrderedDict[str, int] = OrderedDict()
         """By uid: the version at which an object went (its own was lower) or left what is watched (its own)."""
@@ -100,7 +101,7 @@ class Cache:
         before = self._get(kind, record)
         if before is not None and not _newer(record, before):
             return
-        if before is not None and before.identity.uid != identity.uid:
+        if before is not None and (before.identity.uid != identity.uid or _concern(before) != _concern(record)):
             self._forget(kind, before, _number(identity.resource_version))
         self._put(kind, record)
         if before is None or not _same_wish(record, before):
@@ -143,12 +144,15 @@ class Cache:
 
     def _get(self, kind: Kind, record: Record) -> Record | None:
         if isinstance(record, PodView):
-            return self._pods.get(_concern(record), {}).get(record.name)
+            # Somebody may have given it the label of another pool meanwhile.
+            pool = self._pool_of_pod.get(record.identity.key, _concern(record))
+            return self._pods.get(pool, {}).get(record.name)
         return self._table(kind).get(record.identity.key)
 
     def _put(self, kind: Kind, record: Record) -> None:
         if isinstance(record, PodView):
             self._pods.setdefault(_concern(record), {})[record.name] = record
+            self._pool_of_pod[record.identity.key] = _concern(record)
             return
         if isinstance(record, PoolResource):
             self._unlink(record.key)
@@ -172,18 +176,18 @@ class Cache:
         known = self._get(kind, record)
         if known is None or known.identity.uid != record.identity.uid:
             return
-        if isinstance(record, PodView):
-            pods = self._pods[_concern(record)]
-            del pods[record.name]
+        if isinstance(known, PodView):
+            pods = self._pods[_concern(known)]
+            del pods[known.name], self._pool_of_pod[known.identity.key]
             if not pods:
-                del self._pods[_concern(record)]
+                del self._pods[_concern(known)]
         else:
             if isinstance(record, PoolResource):
                 self._unlink(record.key)
             if isinstance(known, QueueResource):
                 self._deletions.append(Deletion(known, time.monotonic()))
             del self._table(kind)[record.identity.key]
-        self._changed(kind, _concern(record))
+        self._changed(kind, _concern(known))
 
 
 def _concern(record: Record) -> Key:

@@ -111,6 +111,19 @@ def test_what_left_the_selection_of_a_watch_is_known_again_when_it_comes_back() 
     assert [pod.name for pod in cache.pods_of(PHOTOS)] == ["a"]
 
 
+def test_a_pod_that_was_given_another_pools_label_is_none_of_the_first_one_any_more() -> None:
+    cache, changes = filled()
+    cache.feed(Kind.PODS, pod_body("a"))
+    taken = pod_body("a")
+    taken["metadata"] |= {"resourceVersion": "12", "labels": {"jobfleet.dev/pool": "debug"}}
+    cache.feed(Kind.PODS, taken)
+    assert cache.pods_of(PHOTOS) == [], "as its ReplicaSet, which makes another one"
+    assert [pod.name for pod in cache.pods_of(Key("shop", "debug"))] == ["a"]
+    assert changes[1:] == [(Kind.PODS, PHOTOS), (Kind.PODS, Key("shop", "debug"))]
+    cache.feed(Kind.PODS, pod_body("a"), deleted=True)
+    assert cache.pods_of(Key("shop", "debug")) == []
+
+
 def test_of_two_deletions_of_one_name_the_last_says_what_becomes_of_the_jobs() -> None:
     cache, _ = filled()
     cache.feed(Kind.QUEUES, queue_body(9, "u1", deletionPolicy="Purge"))
