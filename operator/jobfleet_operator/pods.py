@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from jobfleet.inspection import QUEUES_VARIABLE
+from jobfleet.inspection import QUEUES_VARIABLE, WORKER_NAME_VARIABLE
 from jobfleet_operator import names
 from jobfleet_operator.world import Identity, Manifest, controller_of, read_identity
 
@@ -79,14 +79,23 @@ def read_pod(body: Manifest) -> PodView:
 
 
 def _worker_container(spec: Manifest) -> Manifest:
-    """The container that runs the worker, {} without one."""
+    """The container that runs the worker, {} without one.
+
+    In a Pod the first one may be a sidecar that a webhook put there, such as Istio's: what was equipped tells.
+    """
     containers: list[Manifest] = spec.get("containers") or [{}]
-    return next((one for one in containers if one.get("name") == names.WORKER_CONTAINER), containers[0])
+    named = next((one for one in containers if one.get("name") == names.WORKER_CONTAINER), None)
+    return named or next((one for one in containers if _tells(one, WORKER_NAME_VARIABLE)), containers[0])
+
+
+def _tells(container: Manifest, variable: str) -> Manifest | None:
+    """The entry of a variable in its environment; None without one."""
+    return next((one for one in container.get("env") or [] if one["name"] == variable), None)
 
 
 def _queues(spec: Manifest) -> tuple[str, ...]:
-    given = (one.get("value") for one in _worker_container(spec).get("env") or [] if one["name"] == QUEUES_VARIABLE)
-    return tuple(filter(None, (next(given, None) or "").split(",")))
+    given = _tells(_worker_container(spec), QUEUES_VARIABLE) or {}
+    return tuple(filter(None, (given.get("value") or "").split(",")))
 
 
 _HARMLESS_WAITS = frozenset({"", "ContainerCreating", "PodInitializing"})

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from unit.operator.people import pod
+from jobfleet_operator import resources
+from jobfleet_operator.models import WorkerPoolSpec
+from jobfleet_operator.pods import read_pod
+from unit.operator.people import pod, pod_body, pool
 
 AT = "2026-01-01T00:00:{:02}Z"
 BASE_MS = round(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -43,6 +46,17 @@ def test_workers_that_started_before_this_ended_with_their_container(
 ) -> None:
     wanted = None if seconds is None else BASE_MS + seconds * 1000
     assert pod("a", containerStatuses=[status]).worker_ended_ms == wanted
+
+
+def test_a_sidecar_that_a_webhook_puts_first_is_not_taken_for_the_worker() -> None:
+    """Istio does so with holdApplicationUntilProxyStarts; its end is not the worker's."""
+    equipped = resources.deployment(pool(), WorkerPoolSpec(queues=["photos"]), 1, "c0ffee")["spec"]["template"]["spec"]
+    body = pod_body("a", containerStatuses=[container(running(12), ended(9), name="istio-proxy")])
+    body["spec"]["containers"] = [{"name": "istio-proxy", "env": [{"name": "PROXY", "value": "1"}]}]
+    body["spec"]["containers"] += equipped["containers"]
+    assert equipped["containers"][0]["name"] == "main"
+    seen = read_pod(body)
+    assert (seen.worker_ended_ms, seen.queues) == (None, ("photos",))
 
 
 @pytest.mark.parametrize(
