@@ -35,6 +35,10 @@ class Leadership:
         self._identity = identity
         self._renewed_at: float | None = None
         self._seen: tuple[str, float] = ("", 0.0)
+        self._held_until = float("-inf")
+        """Until when somebody else may act by the Lease that was seen last, whatever became of that."""
+        self._changes = -1
+        """How often the Lease had changed hands when it was seen last; -1: it never was."""
         self._runs_out_at: float | None = None
         """When somebody else's Lease runs out if it is not renewed; None: it is not held, or not known."""
         self._told = self._failing = False
@@ -83,14 +87,17 @@ class Leadership:
         try:
             lease = await self._kube.get(API_VERSION, self._key, PLURAL)
         except NotFound:
-            return await self._write({}, {"acquireTime": now, "leaseTransitions": 0}, now)
+            if self._clock() < self._held_until:  # somebody deleted it, and who held it does not know yet
+                self._runs_out_at = self._held_until
+                return False
+            return await self._write({}, {"acquireTime": now, "leaseTransitions": self._changes + 1}, now)
         spec = lease.get("spec") or {}
+        self._changes = int(spec.get("leaseTransitions") or 0)
         if spec.get("holderIdentity") == self._identity:
             return await self._write(lease, spec, now)
         if spec.get("holderIdentity") and not self._expired(lease):
             return False
-        changes = int(spec.get("leaseTransitions") or 0) + 1
-        return await self._write(lease, {"acquireTime": now, "leaseTransitions": changes}, now)
+        return await self._write(lease, {"acquireTime": now, "leaseTransitions": self._changes + 1}, now)
 
     def _expired(self, lease: Manifest) -> bool:
         """Whether the Lease has not changed for as long as it lasts, on our own clock."""
@@ -100,7 +107,7 @@ class Leadership:
         runs_out_at = self._seen[1] + float(lease["spec"].get("leaseDurationSeconds") or LEASE_SECONDS)
         if self._clock() >= runs_out_at:
             return True
-        self._runs_out_at = runs_out_at
+        self._runs_out_at = self._held_until = runs_out_at
         return False
 
     async def _write(self, lease: Manifest, spec: Manifest, now: str) -> bool:
@@ -111,7 +118,8 @@ class Leadership:
             await (self._kube.update(body, PLURAL) if lease else self._kube.create(body, PLURAL))
         except Conflict:
             return False
-        self.term = int(spec.get("leaseTransitions") or 0)
+        self.term = self._changes = int(spec.get("leaseTransitions") or 0)
+        self._held_until = float("-inf")
         return True
 
     async def _release(self) -> None:

@@ -128,6 +128,28 @@ def test_a_stand_by_acts_within_15_s_of_a_death_and_never_beside_the_other(life:
         assert took_over_after >= stopped_after + CALL_SECONDS, "a write of its last moment has ended"
 
 
+@pytest.mark.parametrize("phase", [0.1, 0.9, 1.7])
+def test_a_lease_that_somebody_deletes_makes_no_two_act_and_terms_go_on_rising(phase: float) -> None:
+    async def scene() -> None:
+        server = Server()
+        first, second = replica(server, "first"), replica(server, "second")
+        leading = asyncio.ensure_future(first.run())
+        await acts(first)
+        await asyncio.sleep(phase)
+        standing_by = asyncio.ensure_future(second.run())
+        await asyncio.sleep(5.0)
+        before, server.lease = first.term, {}
+        for _ in range(2000):
+            assert not (first.acting() and second.acting())
+            await asyncio.sleep(0.01)
+        assert max(one.term for one in (first, second) if one.acting()) > before
+        for one in (leading, standing_by):
+            one.cancel()
+        await asyncio.wait([leading, standing_by])
+
+    play(scene)
+
+
 def test_a_holder_that_cannot_renew_stops_before_the_other_begins_and_nobody_asks_without_a_pause() -> None:
     async def scene() -> None:
         server = Server()
