@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -215,12 +216,23 @@ async def test_a_missing_queue_is_named_and_its_coming_is_noticed(shop: Shop, op
     await until("the fleet comes up", lambda: shop.replicas() == 1 and ready(shop) == "True Scaling")
 
 
-async def test_a_template_that_the_api_server_refuses_is_a_condition(shop: Shop, operator: Process) -> None:
+@pytest.mark.parametrize(
+    ("typo", "says"),
+    [
+        ({"ports": [{"containerPort": 123456}]}, "containerPort"),
+        ({"comand": ["jobfleet"]}, "comand: field not declared in schema"),
+        ({"command": "jobfleet"}, "command: expected list"),
+        ({"resources": {"requests": {"cpu": "lots"}}}, "quantities must match"),
+    ],
+)
+async def test_a_template_that_the_api_server_refuses_is_a_condition(
+    shop: Shop, operator: Process, typo: dict[str, Any], says: str
+) -> None:
     bad = pool_manifest()
-    bad["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"containerPort": 123456}]
+    bad["spec"]["template"]["spec"]["containers"][0] |= typo
     shop.apply(queue_manifest(), bad)
     await until("the pool says why", lambda: ready(shop) == "False DeploymentRefused")
-    assert "containerPort" in shop.condition("workerpool", "photos", "Ready")["message"]
+    assert says in shop.condition("workerpool", "photos", "Ready")["message"]
     shop.apply(pool_manifest())
     await until("a correction is taken at once", lambda: ready(shop) == "True Scaling", 10)
 

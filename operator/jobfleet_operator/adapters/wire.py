@@ -68,6 +68,9 @@ _KINDS: dict[int, type[KubeError]] = {
     HTTPStatus.REQUEST_TIMEOUT: Unavailable,
     HTTPStatus.GONE: Unavailable,  # the rest of a list that took too long: it is read anew
 }
+UNTYPED = ("failed to create typed patch object", "failed to convert new object")
+"""How a server begins when what was applied has an unknown field or a value of a wrong type. It says so with status
+500, as if it had failed itself; but asking again does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +221,9 @@ def _read(method: str, path: str, answer: Answer) -> Manifest:
             return said
         msg = f"Kubernetes answers {method} {path} with something that is no object, or half of one"
         raise Unavailable(msg)
-    fallback = Unavailable if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Refused
-    message = said.get("message", said) if isinstance(said, dict) else said
-    error = _KINDS.get(answer.status, fallback)(str(message) or f"{method} {path}: HTTP status {answer.status}")
+    message = str(said.get("message", said) if isinstance(said, dict) else said)
+    failing = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not message.startswith(UNTYPED)
+    fallback = Unavailable if failing else Refused
+    error = _KINDS.get(answer.status, fallback)(message or f"{method} {path}: HTTP status {answer.status}")
     error.wait_seconds = answer.wait_seconds
     raise error

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from jobfleet_operator.adapters.wire import Unavailable, Wire
+from jobfleet_operator.adapters.wire import KubeError, Refused, Unavailable, Wire
 
 Handler = Callable[[web.Request], web.Response]
 
@@ -81,6 +81,23 @@ async def test_an_answer_that_is_no_object_is_none(text: bytes, server: Server, 
     server.answer = lambda _: web.Response(body=text)
     with pytest.raises(Unavailable, match="no object"):
         await wire.call("GET", "/a")
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ("failed to create typed patch object (shop/photos; apps/v1): .comand: field not declared in schema", Refused),
+        ("failed to convert new object (shop/photos; apps/v1) to proper version: quantities must match", Refused),
+        ("etcdserver: request timed out", Unavailable),
+    ],
+)
+async def test_a_typo_is_told_from_a_server_that_fails_though_both_are_a_500(
+    message: str, error: type[Exception], server: Server, wire: Wire
+) -> None:
+    server.answer = lambda _: web.json_response({"message": message, "code": 500}, status=500)
+    with pytest.raises(KubeError) as told:
+        await wire.call("PATCH", "/a", body={})
+    assert (type(told.value), str(told.value)) == (error, message)
 
 
 async def test_after_being_asked_to_wait_other_writes_are_not_sent_and_reads_are(server: Server, wire: Wire) -> None:
