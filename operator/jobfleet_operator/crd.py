@@ -26,7 +26,7 @@ MARK = (
 )
 
 KEPT = ("type", "description", "default", "format", "pattern", "minimum", "maximum", "minLength", "maxLength",
-        "minItems", "maxItems", "enum")  # fmt: skip
+        "minItems", "maxItems", "enum", "nullable")  # fmt: skip
 """What is taken over as it is; the rest of JSON Schema has no place in a structural schema."""
 
 
@@ -50,6 +50,8 @@ def _convert(schema: Schema, definitions: dict[str, Schema]) -> Schema:
         required = [name for name in schema.get("required", []) if "default" not in schema["properties"][name]]
         if required:
             result["required"] = required
+    if isinstance(schema.get("additionalProperties"), dict):
+        result["additionalProperties"] = _convert(schema["additionalProperties"], definitions)
     if "items" in schema:
         result["items"] = _convert(schema["items"], definitions)
     rules = list(schema.get("rules", []))

@@ -12,6 +12,7 @@ from api.stage import Shop, pool_manifest, queue_manifest
 from jobfleet_operator import crd
 
 CONTAINERS = "template.spec.containers"
+WORKER = {"name": "worker", "image": "a"}
 
 
 def with_change(manifest: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -62,6 +63,13 @@ WRONG_POOLS = [
     (CONTAINERS, [], "spec.template.spec.containers is empty: give the Pod one container"),
     (CONTAINERS, [{"image": "a"}], "spec.template.spec.containers has a container without a name: give"),
     (CONTAINERS, [{"name": "a"}], "spec.template.spec.containers has a container without an image: name"),
+    (CONTAINERS, [WORKER | {"env": [{"name": "A", "value": 8080}]}], r"env\[0\].value: .* must be of type string"),
+    (CONTAINERS, [WORKER | {"env": {"A": "8080"}}], r"containers\[0\].env"),
+    (CONTAINERS, [WORKER | {"envFrom": ["mine"]}], r"containers\[0\].envFrom\[0\]: .* must be of type object"),
+    ("template.metadata.labels", ["a"], "spec.template.metadata.labels: .* must be of type object"),
+    ("template.metadata.annotations.a", 1, "spec.template.metadata.annotations.a: .* must be of type string"),
+    ("template.spec.securityContext", "root", "spec.template.spec.securityContext: .* must be of type object"),
+    ("template.spec.terminationGracePeriodSeconds", "60", "terminationGracePeriodSeconds: .* must be of type integer"),
     ("template.spec.restartPolicy", "Never", "spec.template.spec.restartPolicy must be Always or left out"),
     ("maxReplica", 3, 'unknown field "spec.maxReplica"'),
 ]
@@ -134,10 +142,12 @@ def test_everything_has_a_default(shop: Shop) -> None:
 
 def test_the_pod_template_is_kept_as_it_was_written(shop: Shop) -> None:
     manifest = pool_manifest()
-    manifest["spec"]["template"]["metadata"] = {"labels": {"team": "shop"}, "annotations": {"a": "b"}}
+    manifest["spec"]["template"]["metadata"] = {"labels": {"team": "shop"}, "annotations": {"a": "b", "c": None}}
     manifest["spec"]["template"]["spec"] |= {"nodeSelector": {"disk": "fast"}, "tolerations": [{"operator": "Exists"}]}
-    manifest["spec"]["template"]["spec"]["containers"][0]["resources"] = {"limits": {"cpu": "1500m"}}
-    shop.apply(manifest)
+    left_out = {"env": None, "envFrom": None, "securityContext": None}
+    manifest["spec"]["template"]["spec"] |= {"initContainers": None, "securityContext": None}
+    manifest["spec"]["template"]["spec"]["containers"][0] |= {"resources": {"limits": {"cpu": "1500m"}}} | left_out
+    shop.kubectl("create", "-f", "-", stdin=json.dumps(manifest))  # apply would leave nothing of the nulls
     assert shop.get("workerpool", "photos")["spec"]["template"] == manifest["spec"]["template"]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import Any
 
+import pytest
+
 from jobfleet_operator import resources
 from unit.operator.people import pool, queue
 
@@ -71,6 +73,23 @@ def test_what_the_user_says_stays() -> None:
     assert (spec["terminationGracePeriodSeconds"], spec["automountServiceAccountToken"]) == (600, True)
     assert meta["annotations"] == {"a": "b", "jobfleet.dev/connection": "c0ffee"}
     assert meta["labels"]["team"] == "shop"
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"terminationGracePeriodSeconds": "60"}, "terminationGracePeriodSeconds"),
+        ({"containers": [{"name": "main", "image": "a", "env": ["A=1"]}]}, "containers.0.env.0"),
+        ({"initContainers": {"name": "first"}}, "initContainers"),
+        ({"securityContext": "root"}, "securityContext"),
+    ],
+)
+def test_a_template_that_no_manifest_can_be_made_of_is_told_and_not_tried(spec: dict[str, Any], field: str) -> None:
+    """The CRD refuses it; what is older than the CRD gets a condition."""
+    containers = [{"name": "main", "image": "a"}]
+    seen = pool(template={"spec": {"containers": containers} | spec})
+    assert seen.spec is None
+    assert seen.problem.startswith(f"spec.template.spec.{field}: ")
 
 
 def test_the_grace_period_fits_the_drain_time() -> None:
