@@ -169,11 +169,34 @@ def pod_template(pool: PoolResource, spec: WorkerPoolSpec, connected: str) -> Ma
     pod["terminationGracePeriodSeconds"] = max(pod.get("terminationGracePeriodSeconds") or 0, grace)
     pod.setdefault("automountServiceAccountToken", False)
     pod.setdefault("enableServiceLinks", False)
-    pod["securityContext"] = POD_SECURITY | (pod.get("securityContext") or {})
-    for container in [*(pod.get("initContainers") or []), *pod["containers"]]:
-        container["securityContext"] = CONTAINER_SECURITY | (container.get("securityContext") or {})
+    _secure(pod)
     _equip(worker_container(pod), pool.key.name, spec)
     return template
+
+
+def _secure(pod: Manifest) -> None:
+    """Ask for what is `restricted` where the user says nothing, and nothing that what the user says rules out.
+
+    >>> pod = {"containers": [{"securityContext": {"runAsUser": 0}}, {"securityContext": {"privileged": True}}]}
+    >>> _secure(pod)
+    >>> [one["securityContext"].get("runAsNonRoot") for one in pod["containers"]]
+    [False, None]
+    >>> ["allowPrivilegeEscalation" in one["securityContext"] for one in pod["containers"]]
+    [True, False]
+    """
+    asked = pod.get("securityContext") or {}
+    pod["securityContext"] = POD_SECURITY | _as_root(asked) | asked
+    for container in [*(pod.get("initContainers") or []), *pod["containers"]]:
+        own = container.get("securityContext") or {}
+        found = CONTAINER_SECURITY | ({} if "runAsNonRoot" in asked else _as_root(own)) | own
+        if own.get("privileged") and "allowPrivilegeEscalation" not in own:
+            del found["allowPrivilegeEscalation"]
+        container["securityContext"] = found
+
+
+def _as_root(security: Manifest) -> Manifest:
+    """What lets a user run who was named as root: no kubelet starts that where it must not be root."""
+    return {"runAsNonRoot": False} if security.get("runAsUser") == 0 else {}
 
 
 def worker_container(pod: Manifest) -> Manifest:

@@ -75,6 +75,22 @@ def test_what_the_user_says_stays() -> None:
     assert meta["labels"]["team"] == "shop"
 
 
+def test_a_container_that_is_to_be_root_or_privileged_is_not_asked_for_the_contrary() -> None:
+    """An init container as root hands a volume to the worker's user; the API server refuses half of `privileged`."""
+    root = {"name": "first", "image": "a", "securityContext": {"runAsUser": 0}}
+    side = {"name": "side", "image": "a", "securityContext": {"privileged": True}}
+    template = {"spec": {"initContainers": [root], "containers": [{"name": "worker", "image": "a"}, side]}}
+    spec = pod_spec(template)
+    assert spec["initContainers"][0]["securityContext"]["runAsNonRoot"] is False
+    assert "allowPrivilegeEscalation" not in spec["containers"][1]["securityContext"]
+    assert spec["containers"][0]["securityContext"] == resources.CONTAINER_SECURITY
+    assert spec["securityContext"] == resources.POD_SECURITY
+    template["spec"]["securityContext"] = {"runAsNonRoot": True}
+    assert "runAsNonRoot" not in pod_spec(template)["initContainers"][0]["securityContext"], "the user says so"
+    template["spec"]["securityContext"] = {"runAsUser": 0}
+    assert pod_spec(template)["securityContext"]["runAsNonRoot"] is False
+
+
 @pytest.mark.parametrize(
     ("spec", "field"),
     [
