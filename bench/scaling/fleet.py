@@ -94,6 +94,7 @@ class Jobfleet:
             delayed_due=0, delayed_soon=sum(due <= horizon for due in world.delayed),
             completed=0, failed=0, cancelled=0, forwarding=0,
             oldest_waiting_ms=round(world.waiting[0].due * 1000) if world.waiting else None,
+            oldest_free_ms=round(world.waiting[0].due * 1000) if world.waiting else None,
             next_due_ms=round(world.delayed[0] * 1000) if world.delayed else None,
             enqueued_total=world.enqueued, completed_total=len(world.done), failed_total=0, retried_total=0,
             reclaimed_total=0, cancelled_total=0, busy_ms_total=round(world.busy_seconds * 1000),

@@ -117,13 +117,13 @@ def queue_health(facts: QueueFacts) -> tuple[str, str, str]:
     circuit = circuits.of_queue(snapshot)
     if circuit is not None:
         return "Degraded", *circuits.trouble(snapshot, circuit)
-    ready_jobs = snapshot.waiting + snapshot.delayed_due
-    oldest = snapshot.oldest_waiting_ms
+    ready_jobs = snapshot.waiting + snapshot.delayed_due - circuits.behind_groups(snapshot, 0)
+    oldest = snapshot.oldest_free_ms
     late = oldest is not None and snapshot.now_ms - oldest > LATE_SECONDS * 1000
     live = any(worker.lease_ms >= 0 for worker in snapshot.workers)
-    if ready_jobs and not live:
+    if ready_jobs > 0 and not live:
         return _without_workers(facts.servers, late=late)
-    if ready_jobs and late and facts.servers and all(server.limited for server in facts.servers):
+    if ready_jobs > 0 and late and facts.servers and all(server.limited for server in facts.servers):
         return (
             "Backlogged",
             "ScalingLimited",

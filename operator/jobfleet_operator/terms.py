@@ -62,8 +62,8 @@ def load(
         waiting, behind = waiting + ready - held, behind + held
         upcoming += snapshot.delayed_soon
         arrivals += flow.arrivals_per_minute
-        if snapshot.oldest_waiting_ms is not None:
-            oldest = max(oldest, (snapshot.now_ms - snapshot.oldest_waiting_ms) // 1000)
+        if snapshot.oldest_free_ms is not None:
+            oldest = max(oldest, (snapshot.now_ms - snapshot.oldest_free_ms) // 1000)
     return scaling.Load(
         backlog=backlog + waiting,
         busy_slots=busy,

@@ -46,6 +46,7 @@ class QueueSnapshot:
         delayed_soon: delayed jobs that are not due and will be within the time that was asked for.
         forwarding: failed jobs on their way to the dead-letter queue.
         oldest_waiting_ms: when the oldest waiting job became ready, Unix ms.
+        oldest_free_ms: the same of those that no circuit of their group holds back.
         next_due_ms: when the next delayed job is due, Unix ms.
         enqueued_total … cancelled_total, finished_total, busy_ms_total: counters that only grow, of jobs, of attempts
             that came to an end, and of the milliseconds these ran.
@@ -64,6 +65,7 @@ class QueueSnapshot:
     cancelled: int
     forwarding: int
     oldest_waiting_ms: int | None
+    oldest_free_ms: int | None
     next_due_ms: int | None
     enqueued_total: int
     completed_total: int
@@ -109,6 +111,7 @@ class QueueSnapshot:
             cancelled=reading.cancelled,
             forwarding=reading.forwarding,
             oldest_waiting_ms=reading.oldest_waiting_ms,
+            oldest_free_ms=reading.oldest_free_ms,
             next_due_ms=reading.next_due_ms,
             enqueued_total=reading.count("enqueued"),
             completed_total=reading.count("completed"),

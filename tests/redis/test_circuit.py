@@ -290,6 +290,25 @@ async def test_a_groups_circuit_holds_no_other_up(by_group: Queue) -> None:
     assert await told(by_group) == [("open", "bad")]
 
 
+async def ready_since(queue: Queue, **since_ms: int) -> None:
+    for job_id, ms in since_ms.items():
+        record = await queue.client._redis.hget(PREFIX + "jobs", job_id)
+        await queue.client._redis.hset(PREFIX + "jobs", job_id, record[:13] + ms.to_bytes(6, "big") + record[19:])
+
+
+async def test_for_how_long_jobs_wait_behind_a_groups_circuit_is_told_apart(by_group: Queue) -> None:
+    await opened(by_group, "bad")
+    await by_group.enqueue(new("bad", group="bad"))
+    await ready_since(by_group, bad=1000)
+    seen = await by_group.read()
+    assert (seen.oldest_waiting_ms, seen.oldest_free_ms) == (1000, None)
+    await by_group.enqueue(new("good", group="good"), new("plain"))
+    await ready_since(by_group, good=3000, plain=2000)
+    assert (await by_group.read()).oldest_free_ms == 2000
+    await by_group.cancel("plain")
+    assert (await by_group.read()).oldest_free_ms == 3000
+
+
 async def test_jobs_of_no_group_have_no_circuit_then(by_group: Queue) -> None:
     await run(by_group, "w1", *[False] * 10)
     assert await circuits(by_group) == ()

@@ -105,6 +105,7 @@ class QueueReading:
     groups: int
     forwarding: int
     oldest_waiting_ms: int | None
+    oldest_free_ms: int | None
     settings: QueueSettings | None
     workers: tuple[WorkerView, ...]
     circuits_open: int
@@ -138,7 +139,7 @@ def _numbers(flat: list[bytes]) -> dict[str, int]:
 
 def _reading(raw: list[Any]) -> QueueReading:
     now, counters, delayed, delayed_due, next_due, completed, failed, oldest, settings, fleet, *rest = raw
-    cancelled, groups, forwarding, soon, circuits_open, circuits = rest
+    cancelled, groups, forwarding, soon, circuits_open, circuits, oldest_free = rest
     workers = []
     for i in range(0, len(fleet), 5):
         worker, lease_end, info, busy, drained_until = fleet[i : i + 5]
@@ -168,6 +169,7 @@ def _reading(raw: list[Any]) -> QueueReading:
         groups=groups,
         forwarding=forwarding,
         oldest_waiting_ms=oldest or None,
+        oldest_free_ms=oldest_free or None,
         settings=QueueSettings.read(settings),
         workers=tuple(workers),
         circuits_open=circuits_open,

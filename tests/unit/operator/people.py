@@ -74,6 +74,7 @@ def snapshot(*workers: WorkerView, **numbers: Any) -> QueueSnapshot:
     fields: dict[str, Any] = counts | {
         "now_ms": 1_800_000_000_000, "oldest_waiting_ms": None, "next_due_ms": None, "settings": QueueSettings(),
     }  # fmt: skip
+    fields |= {"oldest_free_ms": numbers.get("oldest_waiting_ms")}
     return QueueSnapshot(address=PHOTOS, workers=workers, **(fields | numbers))
 
 

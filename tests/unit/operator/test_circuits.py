@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,6 +70,13 @@ def test_open_circuits_of_groups_are_named_and_the_queue_is_healthy() -> None:
     closed = status.conditions[1]
     assert (closed.status, closed.reason) == ("False", "GroupsOpen")
     assert closed.message == "too many jobs failed of these groups, which wait: a, b and 28 more"
+
+
+def test_jobs_that_wait_behind_the_circuits_of_groups_alone_lack_no_workers() -> None:
+    shut = replace(circuit("a"), waiting=9)
+    seen = snapshot(waiting=9, oldest_waiting_ms=1, oldest_free_ms=None, circuits=(shut,), circuits_open=1)
+    assert said(seen).health == "Healthy"
+    assert said(replace(seen, waiting=10)).health == "NoWorkers"
 
 
 def test_a_paused_queue_is_paused_whatever_its_circuit_is() -> None:

@@ -119,6 +119,10 @@ def test_the_jobs_of_groups_with_open_circuits_ask_for_nobody() -> None:
     scene = looked(snapshot(waiting=500, circuits=circuits, circuits_open=2))
     assert scene.load is not None
     assert (scene.load.waiting, scene.load.behind_circuit) == (62, 438)
+    late = {"oldest_waiting_ms": 1, "oldest_free_ms": now - 1000}
+    shut = snapshot(waiting=403, **late, circuits=circuits[:1], circuits_open=1)
+    scene = looked(shut, PoolMemory(goal=4), scaling={"maxAgeSeconds": 5})
+    assert decided(scene)[0] == 4, "that they wait for long does not, either"
 
 
 def test_how_far_ahead_to_look_is_as_long_as_the_slowest_pool_of_the_queue_takes() -> None:

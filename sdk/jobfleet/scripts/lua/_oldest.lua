@@ -55,10 +55,14 @@ local function some_groups()
   return groups
 end
 
--- All heads in few calls.
-local function look_along_groups()
-  local groups, fields = some_groups(), {}
-  for n, state in ipairs(redis.call('HMGET', group_wait, unpack(groups, 1, math.min(#groups, GROUPS)))) do
+-- All heads in few calls, of groups with a circuit that is not closed, or (`behind` false) of the others.
+local function look_along_groups(all, behind)
+  local groups, fields = {}, {}
+  for n = 1, math.min(#all, GROUPS) do
+    if (circuits > 0 and redis.call('HEXISTS', circuit, all[n]) == 1) == behind then groups[#groups + 1] = all[n] end
+  end
+  if #groups == 0 then return end
+  for n, state in ipairs(redis.call('HMGET', group_wait, unpack(groups))) do
     local mask, priority = tonumber(state or 0) % 1024, 1
     while mask > 0 do
       if mask % 2 == 1 then fields[#fields + 1] = priority .. ':' .. groups[n] end

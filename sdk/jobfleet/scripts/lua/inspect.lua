@@ -26,17 +26,23 @@
 -- returns {now ms, {counter, value, ...}, delayed, delayed and due, next due ms or 0, completed, failed,
 --          since when the oldest job has waited that _oldest.lua finds, ms, or 0, {setting, value, ...},
 --          {worker, end of lease ms, info bytes or '', busy, drain mark runs out ms or 0, ...}, cancelled, groups, forwarding,
---          delayed and due within that time, circuits that are not closed, {scope, the circuit packed, waiting jobs of that group, ...} twenty of these}
+--          delayed and due within that time, circuits that are not closed, {scope, the circuit packed, waiting jobs of that group, ...} twenty of these,
+--          since when the oldest of those jobs has waited that no circuit of their group holds back, ms, or 0}
 --@include _record
 local jobs, counters, delayed, config, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local info, draining, busy, completed, failed = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local ring, parked, group_wait, group_line, group_part = KEYS[22], KEYS[23], KEYS[27], KEYS[28], KEYS[29]
+local circuit = KEYS[26]
+local circuits, shown = redis.call('HLEN', circuit), {}
 local LINES = 10
 local CIRCUITS = 20
 local now = now_ms()
 --@include _oldest
 look_along_lines()
-if redis.call('EXISTS', group_wait) == 1 then look_along_groups() end
+local groups = redis.call('EXISTS', group_wait) == 1 and some_groups() or {}
+look_along_groups(groups, false)
+local oldest_free = oldest
+look_along_groups(groups, true)
 local leases = redis.call('ZRANGE', workers, 0, -1, 'WITHSCORES')
 local fleet = {}
 for i = 1, #leases, 2 do
@@ -51,9 +57,8 @@ local forwarding = redis.call('ZCARD', KEYS[24])
 local next_due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
 local horizon, soon = now + tonumber(ARGV[1]), 0
 if next_due and tonumber(next_due) <= horizon then soon = redis.call('ZCOUNT', delayed, '(' .. now, horizon) end
-local circuits, shown = redis.call('HLEN', KEYS[26]), {}
 if circuits > 0 then
-  local page = redis.call('HSCAN', KEYS[26], 0, 'COUNT', CIRCUITS)[2]
+  local page = redis.call('HSCAN', circuit, 0, 'COUNT', CIRCUITS)[2]
   for i = 1, math.min(#page, 2 * CIRCUITS), 2 do
     shown[#shown + 1] = page[i]
     shown[#shown + 1] = page[i + 1]
@@ -64,5 +69,5 @@ return {
   now, redis.call('HGETALL', counters), redis.call('ZCARD', delayed), redis.call('ZCOUNT', delayed, '-inf', now),
   tonumber(next_due or 0), redis.call('LLEN', completed) + redis.call('ZCARD', KEYS[25]), redis.call('ZCARD', failed) + forwarding, oldest,
   redis.call('HGETALL', config), fleet, redis.call('ZCARD', KEYS[21]), redis.call('ZCARD', ring) + redis.call('ZCARD', parked), forwarding,
-  soon, circuits, shown,
+  soon, circuits, shown, oldest_free,
 }
