@@ -155,8 +155,14 @@ def plan(fleet: Sequence[Member], *, replicas: int, goal: int, rolling: bool, un
             if member.pod.name not in chosen and any(worker.draining for _, worker in member.workers)
         ),
         mark=tuple(m.pod for m in leaving if m.pod.deletion_cost != names.VICTIM_COST),
-        unmark=tuple(m.pod for m in fleet if m.pod.name not in marked and m.pod.deletion_cost == names.VICTIM_COST),
+        unmark=tuple(m.pod for m in fleet if m.pod.name not in marked and _cheaper(m.pod, going=bool(leaving))),
     )
+
+
+def _cheaper(pod: PodView, *, going: bool) -> bool:
+    """Whether a Pod that stays would go before a leaving one: by our mark, or by a lower cost of somebody else's."""
+    cost = pod.deletion_cost
+    return cost is not None and (cost == names.VICTIM_COST or (going and cost < names.VICTIM_COST))
 
 
 def _replicas(fleet: Sequence[Member], marked: set[str], *, replicas: int, goal: int, rolling: bool) -> int:

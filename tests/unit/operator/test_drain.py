@@ -50,6 +50,17 @@ def test_when_the_need_comes_back_victims_go_on_and_lose_their_mark() -> None:
     assert retreat.replicas == 5
 
 
+def test_a_lower_deletion_cost_of_somebody_else_does_not_keep_a_pool_from_shrinking() -> None:
+    """Such as one in the template, which all of its Pods have."""
+    fleet = [member("a", draining=True, cost=-2000), member("b", busy=1, cost=-2000), member("c", busy=1, cost=5)]
+    step = drain.plan(fleet, replicas=3, goal=2, rolling=False)
+    assert ([pod.name for pod in step.mark], [pod.name for pod in step.unmark]) == (["a"], ["b"])
+    assert step.replicas == 3
+    fleet = [member("a", draining=True, cost=names.VICTIM_COST), member("b", busy=1), member("c", busy=1, cost=5)]
+    assert drain.plan(fleet, replicas=3, goal=2, rolling=False).replicas == 2
+    assert drain.plan([member("b", cost=-2000)], replicas=1, goal=1, rolling=False).unmark == (), "where nobody goes"
+
+
 def test_pods_that_never_began_leave_before_any_worker() -> None:
     fleet = [member("a"), member("b", working=False, ready=False, cost=COST)]
     retreat = plan(fleet, replicas=2, goal=1, rolling=False)
