@@ -11,7 +11,7 @@ from jobfleet_operator.actions import Action
 from jobfleet_operator.adapters.kube import Conflict, Kube, KubeError, NotFound, Refused
 from jobfleet_operator.cache import Cache, Kind
 from jobfleet_operator.deployments import Deployments
-from jobfleet_operator.memory import PoolMemory, QueueMemory
+from jobfleet_operator.memory import PoolMemory, QueueMemory, refresh_seconds
 from jobfleet_operator.pods import read_pod
 from jobfleet_operator.world import Identity, Key, Manifest
 
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 KIND_OF = {names.JOB_QUEUES: names.JOB_QUEUE, names.WORKER_POOLS: names.WORKER_POOL}
 BUDGETS = "poddisruptionbudgets"
+BUDGET_RETRY_SECONDS = 30.0
+"""So soon after a failure a PodDisruptionBudget is applied again: nobody looks whether it is there."""
 
 
 class NotActing(Exception):
@@ -177,19 +179,25 @@ class Applier:
     async def _set_budget(
         self, action: actions.SetBudget, pool: Identity, memory: PoolMemory, seconds: Callable[[], float]
     ) -> None:
-        """Apply or delete the PodDisruptionBudget. The fleet does not wait for it: a failure is mended later."""
+        """Apply or delete the PodDisruptionBudget. The fleet does not wait for it: a failure is mended soon."""
+        level = logging.INFO if memory.budget == action.budget else logging.WARNING
         memory.budget, memory.budget_at = action.budget, seconds()
         try:
             await self._budget_as(action.manifest, pool)
         except KubeError as error:
-            log.warning("the PodDisruptionBudget of %s is not as it should be: %s", pool.key, error)
+            memory.budget_at += BUDGET_RETRY_SECONDS - refresh_seconds(pool.uid)
+            log.log(level, "the PodDisruptionBudget of %s is not as it should be: %s", pool.key, error)
 
     async def _budget_as(self, manifest: Manifest | None, pool: Identity) -> None:
         try:
             there = await self._kube.get("policy/v1", pool.key, BUDGETS)
         except NotFound:
             there = None
-        if there is not None and world.controller_of(there).get("uid") != pool.uid:
+        owner = {} if there is None else world.controller_of(there)
+        if owner.get("kind") == names.WORKER_POOL and owner.get("name") == pool.key.name and owner["uid"] != pool.uid:
+            msg = "there is the one of a pool of that name that was deleted, which is about to go"
+            raise Conflict(msg)
+        if there is not None and owner.get("uid") != pool.uid:
             log.warning(
                 "there is a PodDisruptionBudget %s that is not the WorkerPool's own; it is left alone", pool.key
             )

@@ -11,9 +11,9 @@ import pytest
 from jobfleet_operator import actions, observe, reconcile, resources
 from jobfleet_operator.actions import Action
 from jobfleet_operator.adapters.kube import Invalid, Kube, KubeError, NotFound, Refused
-from jobfleet_operator.apply import Applier, Errand
+from jobfleet_operator.apply import BUDGET_RETRY_SECONDS, Applier, Errand
 from jobfleet_operator.cache import Cache, Kind
-from jobfleet_operator.memory import PoolMemory, QueueMemory
+from jobfleet_operator.memory import PoolMemory, QueueMemory, refresh_seconds
 from jobfleet_operator.names import JOB_QUEUE, WORKER_POOL
 from jobfleet_operator.world import Identity, Key, Manifest
 from unit.operator.people import PHOTOS, deployment, meta, pod, pod_body, pool, queue, snapshot
@@ -29,12 +29,15 @@ class Server:
 
     def __init__(self, refusal: KubeError | None = None, secret: Manifest | None = None) -> None:
         self.refusal, self.secret = refusal, secret
+        self.budget: Manifest | None = None
         self.applied: list[Manifest] = []
         self.replicas = 2
 
     async def get(self, _: str, key: Key, plural: str) -> Manifest:
         if plural == "secrets" and self.secret is not None:
             return self.secret
+        if plural == "poddisruptionbudgets" and self.budget is not None:
+            return self.budget
         if plural == "deployments":
             return {"metadata": meta("photos", generation=3), "spec": {"replicas": self.replicas}}
         raise NotFound(str(key))
@@ -78,6 +81,24 @@ def secret(url: str = URL, **metadata: Any) -> Manifest:
 
 
 WRITE = actions.ApplySecret(secret(), URL)
+
+
+# --- the PodDisruptionBudget
+
+
+@pytest.mark.parametrize(("failing", "there"), [(True, None), (False, "before"), (False, None)])
+async def test_a_budget_that_could_not_be_applied_is_tried_again_soon(failing: bool, there: str | None) -> None:
+    """`kubectl replace --force` makes the pool anew while the budget of the one before is about to go."""
+    wanted = resources.disruption_budget(pool(), 25)
+    server = Server(Refused("no right") if failing else None)
+    if there is not None:
+        owner = wanted["metadata"]["ownerReferences"][0] | {"uid": there}
+        server.budget = wanted | {"metadata": meta("photos", ownerReferences=[owner])}
+    memory = PoolMemory(uid="uid-photos")
+    await carry_out(server, memory, actions.SetBudget(wanted, (1, 25)))
+    again_after = memory.budget_at + refresh_seconds("uid-photos") - 100.0
+    assert (again_after == BUDGET_RETRY_SECONDS) == (failing or there is not None)
+    assert bool(server.applied) == (not failing and there is None)
 
 
 # --- the connection Secret
