@@ -236,8 +236,8 @@ class Applier:
     def _meet(self, pod: Key, body: Manifest, errand: Errand) -> None:
         """A Pod runs that the watch does not show: it is late, or somebody took the Pod's labels away."""
         log.debug("%s runs; its jobs stay with it", pod)
-        labels = body["metadata"].get("labels") or {}
-        if labels.items() >= resources.selector_labels(errand.subject.key.name).items():
+        labels, name = body["metadata"].get("labels") or {}, errand.subject.key.name
+        if labels.items() >= resources.selector_labels(name).items() and read_pod(body).pool == name:
             self._cache.feed(Kind.PODS, body)
         elif isinstance(errand.memory, PoolMemory):
             errand.memory.strangers.add(pod.name)

@@ -14,6 +14,7 @@ class PodView:
 
     identity: Identity
     pool: str
+    """The pool that it is one of; "" for one that only bears a pool's label."""
     phase: str
     ready: bool
     assigned: bool
@@ -61,21 +62,33 @@ def read_pod(body: Manifest) -> PodView:
     conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
     annotations = meta.get("annotations") or {}
     cost = annotations.get(names.DELETION_COST_ANNOTATION)
+    pool, revision, owner = labels.get(names.POOL_LABEL, ""), labels.get(names.TEMPLATE_LABEL, ""), controller_of(body)
     return PodView(
         identity=read_identity(body),
-        pool=labels.get(names.POOL_LABEL, ""),
+        pool=pool if _made_for(pool, revision, owner) else "",
         phase=status.get("phase", "Pending"),
         ready=conditions.get("Ready", {}).get("status") == "True",
         assigned=bool(spec.get("nodeName")),
         deleting=bool(meta.get("deletionTimestamp")),
-        revision=labels.get(names.TEMPLATE_LABEL, ""),
-        owner=controller_of(body).get("kind", ""),
+        revision=revision,
+        owner=owner.get("kind", ""),
         deletion_cost=int(cost) if cost and cost.lstrip("-").isdigit() else None,
         trouble=_trouble(status, conditions),
         worker_ended_ms=_worker_ended_ms(spec, status),
         queues=_queues(spec),
         connection=annotations.get(names.CONNECTION_ANNOTATION, ""),
     )
+
+
+def _made_for(pool: str, revision: str, owner: Manifest) -> bool:
+    """Whether a Pod with this label was made by the pool's Deployment, and not by somebody who wrote the label.
+
+    Its ReplicaSet is called after the Deployment and the template. A roll-out takes it away from that, and then it has
+    no owner for a moment.
+    """
+    if owner.get("kind") == "ReplicaSet":
+        return bool(owner.get("name") == f"{pool}-{revision}")
+    return owner.get("kind") == names.WORKER_POOL or (not owner and bool(revision))
 
 
 def _worker_container(spec: Manifest) -> Manifest:

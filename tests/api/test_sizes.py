@@ -87,3 +87,19 @@ def report(shop: Shop, pod: str, state: dict[str, object], *, ready: bool = Fals
     conditions = [{"type": "Ready", "status": str(ready)}]
     patch = {"status": {"containerStatuses": [container], "conditions": conditions}}
     shop.kubectl("patch", "pod", pod, "--subresource=status", "--type=merge", "-p", json.dumps(patch))
+
+
+async def test_pods_of_another_deployment_that_bear_a_pools_labels_do_not_hold_it_up(
+    shop: Shop, operators: Operators, redis_url: str
+) -> None:
+    operators()
+    shop.apply(queue_manifest(), pool_manifest(minReplicas=1))
+    labels = {"app.kubernetes.io/managed-by": "jobfleet", "jobfleet.dev/pool": "photos", "app": "extra"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "localhost/none:1"}]}}
+    spec = {"replicas": 2, "selector": {"matchLabels": {"app": "extra"}}, "template": template}
+    shop.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "extra"}, "spec": spec})
+    await until("all Pods are there", lambda: len(shop.items("pods", "-l", "jobfleet.dev/pool=photos")) == 3)
+    await enqueue(shop, redis_url, 60)
+    await until("it grows", lambda: shop.replicas() == 3)
+    assert not shop.get("deployment", "photos")["spec"].get("paused")
+    assert shop.condition("workerpool", "photos", "RolledOut")["status"] == "True"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from jobfleet_operator.cache import Cache, Kind
 from jobfleet_operator.world import Key
 from unit.operator.people import meta, pod_body
@@ -115,13 +117,25 @@ def test_a_pod_that_was_given_another_pools_label_is_none_of_the_first_one_any_m
     cache, changes = filled()
     cache.feed(Kind.PODS, pod_body("a"))
     taken = pod_body("a")
-    taken["metadata"] |= {"resourceVersion": "12", "labels": {"jobfleet.dev/pool": "debug"}}
+    labels = taken["metadata"]["labels"] | {"jobfleet.dev/pool": "debug"}
+    taken["metadata"] |= {"resourceVersion": "12", "labels": labels, "ownerReferences": []}
     cache.feed(Kind.PODS, taken)
     assert cache.pods_of(PHOTOS) == [], "as its ReplicaSet, which makes another one"
     assert [pod.name for pod in cache.pods_of(Key("shop", "debug"))] == ["a"]
     assert changes[1:] == [(Kind.PODS, PHOTOS), (Kind.PODS, Key("shop", "debug"))]
     cache.feed(Kind.PODS, pod_body("a"), deleted=True)
     assert cache.pods_of(Key("shop", "debug")) == []
+
+
+@pytest.mark.parametrize("owner", ["", "extra-r1", "photos-r2"])
+def test_a_pod_that_only_bears_the_labels_of_a_pool_is_none_of_it(owner: str) -> None:
+    cache, _ = filled()
+    body = pod_body("a")
+    body["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": owner, "controller": True}] if owner else []
+    if not owner:
+        del body["metadata"]["labels"]["pod-template-hash"]
+    cache.feed(Kind.PODS, body)
+    assert cache.pods_of(PHOTOS) == []
 
 
 def test_of_two_deletions_of_one_name_the_last_says_what_becomes_of_the_jobs() -> None:
@@ -144,7 +158,7 @@ def test_pods_that_are_not_as_they_were_known_are_news() -> None:
             "uid": "1",
             "resourceVersion": "5",
             "creationTimestamp": "2026-01-01T00:00:00Z",
-            "labels": {"jobfleet.dev/pool": "photos"},
+            "labels": {"jobfleet.dev/pool": "photos", "pod-template-hash": "r1"},
         },
         "spec": {"containers": []},
         "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},

@@ -163,7 +163,8 @@ def test_without_a_quota_that_is_short_nobody_is_limited() -> None:
 
 def test_a_broken_pool_claims_no_more_than_it_may_have() -> None:
     estate = Estate(Quotas(cluster=40), a=100, b=100)
-    body = {"metadata": meta("a-1", labels={"jobfleet.dev/pool": "a"}), "spec": {"nodeName": "n"}}
+    labels = {"jobfleet.dev/pool": "a", "pod-template-hash": "r1"}
+    body = {"metadata": meta("a-1", labels=labels), "spec": {"nodeName": "n"}}
     waiting = {"name": "worker", "state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}}
     estate.cache.feed(Kind.PODS, body | {"status": {"phase": "Pending", "containerStatuses": [waiting]}})
     assert estate.round() == {"a": 3, "b": 37}
