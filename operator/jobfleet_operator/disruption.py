@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from jobfleet_operator import actions, resources, status
 from jobfleet_operator.memory import PoolMemory, refresh_seconds
 from jobfleet_operator.models import WorkerPoolSpec
-from jobfleet_operator.pods import PodView
+from jobfleet_operator.pods import NO_NODE, PodView
 from jobfleet_operator.world import DeploymentView, PoolResource
 
 SHORT_SECONDS = 60.0
@@ -78,4 +78,4 @@ def _told(pool: PoolResource) -> tuple[int, ...] | None:
 
 def cramped(seen: DeploymentView, pods: Sequence[PodView]) -> bool:
     """Whether new Pods find no room in the cluster, or in the namespace's quota: the present ones would be missed."""
-    return bool(seen.problem) or any(pod.live and pod.trouble and pod.trouble[0] == "Unschedulable" for pod in pods)
+    return bool(seen.problem) or any(pod.live and pod.trouble and pod.trouble[0] in NO_NODE for pod in pods)

@@ -7,13 +7,13 @@ from math import ceil
 
 from jobfleet.inspection import QueueSnapshot
 from jobfleet_operator import circuits
-from jobfleet_operator.pods import PodView
+from jobfleet_operator.pods import NO_NODE, PodView
 from jobfleet_operator.scaling import Limit
 
 TRIAL = 3
 """So many Pods try whether the template works, while none of its Pods ever did."""
 
-NOT_THE_PODS_FAULT = frozenset({"Unschedulable"})
+NOT_THE_PODS_FAULT = NO_NODE
 """A Pod that waits for a node is how a cluster learns that it needs one more."""
 
 

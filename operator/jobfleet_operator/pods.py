@@ -111,13 +111,15 @@ def _queues(spec: Manifest) -> tuple[str, ...]:
     return tuple(filter(None, (given.get("value") or "").split(",")))
 
 
+NO_NODE = frozenset({"Unschedulable", "SchedulingGated"})
+"""Troubles of a Pod that waits for a node: there is no room, or somebody (such as Kueue) holds it back for now."""
 _HARMLESS_WAITS = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
 def _trouble(status: Manifest, conditions: dict[str, Manifest]) -> tuple[str, str] | None:
     scheduled = conditions.get("PodScheduled", {})
-    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return "Unschedulable", scheduled.get("message", "no node has room for it")
+    if scheduled.get("status") == "False" and scheduled.get("reason") in NO_NODE:
+        return scheduled["reason"], scheduled.get("message", "no node has room for it")
     for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
         found = _trouble_of(container)
         if found is not None:

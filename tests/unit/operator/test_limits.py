@@ -19,8 +19,8 @@ def ill(name: str, reason: str = "ImagePullBackOff") -> PodView:
     return pod(name, ready=False, containerStatuses=[waiting])
 
 
-def unschedulable(name: str) -> PodView:
-    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}
+def unschedulable(name: str, reason: str = "Unschedulable") -> PodView:
+    condition = {"type": "PodScheduled", "status": "False", "reason": reason, "message": "no room"}
     return pod(name, node="", ready=False, conditions=[condition])
 
 
@@ -48,7 +48,7 @@ def test_one_that_serves_lifts_the_limit() -> None:
 
 
 def test_pods_that_wait_for_a_node_or_start_limit_nothing() -> None:
-    assert most(unschedulable("a"), unschedulable("b")) is None
+    assert most(unschedulable("a"), unschedulable("b", "SchedulingGated")) is None
     assert most(pod("a", ready=False)) is None
     assert most() is None
 

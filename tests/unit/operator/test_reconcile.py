@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from jobfleet import WorkerSettings
 from jobfleet.inspection import QueueSettings, WorkerView
 from jobfleet_operator import actions, report, resources, scaling, terms
@@ -362,10 +364,12 @@ def test_a_pool_gets_a_disruption_budget_once_and_again_when_it_changes() -> Non
     assert budgets(replace(known, seconds=known.seconds + 601.0)), "but now and then, because it is not watched"
 
 
-def test_the_budget_lets_everything_go_while_pods_cannot_start() -> None:
+@pytest.mark.parametrize("reason", ["Unschedulable", "SchedulingGated"])
+def test_the_budget_lets_everything_go_while_pods_cannot_start(reason: str) -> None:
     stuck = [pod("p0"), pod("p1", node="", ready=False, conditions=[
-        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}])]  # fmt: skip
+        {"type": "PodScheduled", "status": "False", "reason": reason, "message": "no room"}])]  # fmt: skip
     (relaxed,) = budgets(scene(size=2, pods=stuck))
+    assert stuck[1].trouble == (reason, "no room")
     assert relaxed.manifest is not None
     assert relaxed.manifest["spec"]["maxUnavailable"] == "100%"
 
