@@ -109,6 +109,15 @@ async def test_a_reclaimed_job_is_the_first_to_run_again(queue: Queue) -> None:
     assert [job.id for job in (await queue.exchange("w2", 2)).jobs] == ["a", "b"]
 
 
+@pytest.mark.parametrize("group", [None, "g"])
+async def test_reclaimed_jobs_keep_their_order(queue: Queue, group: str | None) -> None:
+    for n in range(20):  # more than Redis keeps in the order in which they were claimed
+        await queue.enqueue(new(f"job{n:02}", group=group))
+    claimed = await queue.claim(17) + await queue.claim(2)
+    await queue.reclaim("w1")
+    assert await queue.claim(20, "w2") == [*claimed, "job19"]
+
+
 async def test_a_poison_job_fails_after_its_fourth_lost_lease(queue: Queue) -> None:
     await queue.enqueue(new("a"))
     for n in range(4):

@@ -1,4 +1,4 @@
--- reclaim: the jobs of a worker that died go back to the head of their lines; a job that has lost more leases than
+-- reclaim: the jobs of a worker that died go back to the head of their lines, in their order; a job that has lost more leases than
 -- allowed is poison and fails. Where the lease still runs, nothing happens unless the caller knows the worker dead.
 --
 -- KEYS[1..44]         the queue, as in _queue.lua
@@ -24,33 +24,43 @@
 local active, worker = KEYS[QUEUE_KEYS + 2], ARGV[1]
 local lease = redis.call('ZSCORE', workers, worker)
 if ARGV[2] == '0' and lease and tonumber(lease) > now then return -1 end
-local mine = redis.call('HGETALL', active)
-local returned, poison, called_off = {}, {}, {}
-for i = 1, #mine, 2 do
-  local id = mine[i]
+local mine = {}
+for _, id in ipairs(redis.call('HKEYS', active)) do
   local record = redis.call('HGET', jobs, id)
   if record and string.byte(record) == ACTIVE then
-    local _, priority, attempt, failures, lost, enqueued, _, started = unpack_header(record)
-    local extension = extension_of(record)
-    lost = math.min(lost + 1, 255)
-    local state = WAITING
-    if extension and extension.g then group_leave(extension.g) end
-    if guarded then weigh(extension, 'return', false, record, '') end
-    if redis.call('SREM', cancelling, id) == 1 then
-      state = CANCELLED
-      called_off[#called_off + 1] = id
-    elseif lost > setting.max_deliveries then
-      state = FAILED
-      poison[#poison + 1] = id
-      keep_failure(id, ARGV[3], worker)
-    else
-      returned[#returned + 1] = id
-      keep_failure(id, ARGV[7], worker)
-      put_first(id, priority, extension)
-    end
-    if state ~= WAITING then ended(id, extension, ARGV[6]) end
-    redis.call('HSET', jobs, id, with_header(record, state, priority, attempt, failures, lost, enqueued, now, started))
+    local _, _, _, _, _, enqueued, _, started = unpack_header(record)
+    mine[#mine + 1] = {id = id, record = record, started = started, enqueued = enqueued}
   end
+end
+-- Each goes to the head of its line, so the one that was handed out first goes last.
+table.sort(mine, function(a, b)
+  if a.started ~= b.started then return a.started > b.started end
+  if a.enqueued ~= b.enqueued then return a.enqueued > b.enqueued end
+  return a.id > b.id
+end)
+local returned, poison, called_off = {}, {}, {}
+for _, job in ipairs(mine) do
+  local id, record = job.id, job.record
+  local _, priority, attempt, failures, lost, enqueued, _, started = unpack_header(record)
+  local extension = extension_of(record)
+  lost = math.min(lost + 1, 255)
+  local state = WAITING
+  if extension and extension.g then group_leave(extension.g) end
+  if guarded then weigh(extension, 'return', false, record, '') end
+  if redis.call('SREM', cancelling, id) == 1 then
+    state = CANCELLED
+    called_off[#called_off + 1] = id
+  elseif lost > setting.max_deliveries then
+    state = FAILED
+    poison[#poison + 1] = id
+    keep_failure(id, ARGV[3], worker)
+  else
+    returned[#returned + 1] = id
+    keep_failure(id, ARGV[7], worker)
+    put_first(id, priority, extension)
+  end
+  if state ~= WAITING then ended(id, extension, ARGV[6]) end
+  redis.call('HSET', jobs, id, with_header(record, state, priority, attempt, failures, lost, enqueued, now, started))
 end
 redis.call('DEL', active)
 redis.call('ZREM', workers, worker)
