@@ -371,6 +371,21 @@ async def test_nothing_is_left_of_groups_that_nobody_hears_of(by_group: Queue) -
     assert not await redis.exists(PREFIX + "circuit", PREFIX + "group_parked")
 
 
+async def test_the_circuit_of_a_group_is_forgotten_also_where_a_job_of_it_ran_for_longer_than_that(
+    by_group: Queue,
+) -> None:
+    redis = by_group.client._redis
+    await by_group.enqueue(new("long", group="bad"))
+    assert await by_group.claim(1, "w2") == ["long"]
+    await opened(by_group, "bad")
+    await redis.zadd(PREFIX + "group_parked", {"bad": 1, "\1bad": 1})
+    await by_group.claim(1)
+    await by_group.exchange("w2", 0, done("long"))
+    assert await redis.zadd(PREFIX + "group_parked", {"\1bad": 1}, xx=True, ch=True)
+    await by_group.claim(1)
+    assert not await redis.exists(PREFIX + "circuit", PREFIX + "group_parked")
+
+
 # -- workers
 
 

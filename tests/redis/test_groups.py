@@ -201,6 +201,19 @@ async def test_nothing_is_left_of_groups_that_have_no_jobs(queue: Queue) -> None
     assert not await queue.client._redis.exists("jf:{test/photos}:group_tokens")
 
 
+async def test_the_bucket_of_a_group_whose_last_job_was_cancelled_is_forgotten(queue: Queue) -> None:
+    redis = queue.client._redis
+    await queue.configure(group_rate_count=2, group_rate_ms=3_600_000)
+    await queue.enqueue(new("a0", group="a"), new("a1", group="a"))
+    assert await queue.claim(1) == ["a0"]
+    await queue.cancel("a1")
+    await queue.exchange("w1", 10, done("a0"))
+    await redis.zadd("jf:{test/photos}:group_parked", {"\1a": 1}, xx=True)  # the clock, moved for its mark
+    assert await queue.claim(1) == []
+    assert not await redis.exists("jf:{test/photos}:group_tokens")
+    assert not await redis.exists("jf:{test/photos}:group_parked")
+
+
 async def test_a_groups_settings_can_be_taken_away(queue: Queue) -> None:
     await queue.group("a", most=1)
     await queue.enqueue(*(new(f"a{n}", group="a") for n in range(3)))

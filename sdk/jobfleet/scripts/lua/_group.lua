@@ -110,7 +110,11 @@ local function unpark()
       local group = string.sub(member, 2)
       if redis.call('HEXISTS', group_wait, group) == 0 then
         redis.call('HDEL', group_tokens, group)
-        if redis.call('HEXISTS', group_active, group) == 0 then redis.call('HDEL', circuit, group) end
+        if redis.call('HEXISTS', group_active, group) == 0 then
+          redis.call('HDEL', circuit, group)
+        elseif redis.call('HEXISTS', circuit, group) == 1 then
+          bucket_full_at(group, now + setting.breaker_window_ms) -- how that job ends need not be told to an open one
+        end
       end
     elseif redis.call('HEXISTS', group_wait, member) == 1 then
       enter_ring(member)

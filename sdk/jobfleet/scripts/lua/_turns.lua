@@ -32,14 +32,18 @@ local function from_group(group)
     if rate > 0 then
       tokens = tokens - 1
       redis.call('HSET', group_tokens, group, tokens .. ' ' .. now)
-      if left == 0 then bucket_full_at(group, now + math.ceil((rate - tokens) * period / rate)) end
     end
     if most > 0 and running >= most then
       redis.call('ZREM', ring, group)
       at_limit()
     end
   end
-  if left == 0 then redis.call('ZREM', ring, group) end
+  if left == 0 then
+    redis.call('ZREM', ring, group)
+    -- marked anew, whatever was behind its last id: a mark whose time came while the group had ids is gone
+    if rate > 0 and tokens < rate then bucket_full_at(group, now + math.ceil((rate - tokens) * period / rate)) end
+    if c then keep_circuit(group, c) end
+  end
   return id and 1 or 0
 end
 
