@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 import pytest
 
 from fixtures.verbs import QUEUE, REALM, Queue, done, new
-from jobfleet import codec, flows
+from jobfleet import Fleet, Limits, codec, flows
 from jobfleet.scripts import steering
 from jobfleet.scripts.processing import Outcome
 from jobfleet.states import State
@@ -100,6 +101,46 @@ async def test_a_group_has_a_rate_of_its_own_and_the_answer_tells_when_it_may_go
     assert 1_700_000 < grant.resume_ms - grant.now_ms <= 1_800_000
     await queue.enqueue(new("b1", group="b"))
     assert await queue.claim(10) == ["b1"]
+
+
+async def test_a_group_with_a_weight_of_its_own_has_the_rate_of_all_groups(queue: Queue, fleet: Fleet) -> None:
+    await fleet.queue(QUEUE).limit(Limits(group_rate=2, group_rate_seconds=3600))
+    await fleet.queue(QUEUE).group("a", weight=3)
+    await queue.enqueue(*(new(f"a{n}", group="a") for n in range(5)))
+    grant = await queue.exchange("w1", 10)
+    assert [job.id for job in grant.jobs] == ["a0", "a1"]
+    assert 1_700_000 < grant.resume_ms - grant.now_ms <= 1_800_000
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("rate", [0, 5])
+async def test_a_changed_rate_of_groups_holds_from_the_next_claim_on(queue: Queue, own: bool, rate: int) -> None:
+    async def limit(rate: int, rate_ms: int) -> None:
+        if own:
+            await queue.group("a", rate=rate, rate_ms=rate_ms)
+        else:
+            await queue.configure(group_rate_count=rate, group_rate_ms=rate_ms)
+
+    await limit(1, 3_600_000)
+    await queue.enqueue(*(new(f"{g}{n}", group=g) for g in "ab" for n in range(2)))
+    assert sorted(await queue.claim(10)) == ["a0", "b0", *(["b1"] if own else [])]
+    await limit(rate, 1)
+    left, got = ["a1"] if own else ["a1", "b1"], list[str]()
+    async with asyncio.timeout(5):
+        while len(got) < len(left):  # until a millisecond has gone by
+            got += await queue.claim(10)
+    assert sorted(got) == left
+    await queue.exchange("w1", 0, done("a0"), done("a1"))
+    assert await queue.client._redis.hexists("jf:{test/photos}:group_tokens", "a") is bool(rate)
+
+
+async def test_a_changed_rate_lets_a_group_wait_that_a_handler_told_to(queue: Queue) -> None:
+    await queue.configure(group_rate_count=5, group_rate_ms=3_600_000)
+    await queue.enqueue(new("a0", group="a"), new("a1", group="a"))
+    assert await queue.claim(1) == ["a0"]
+    await queue.exchange("w1", 0, Outcome("a0", 1, "limit", delay_ms=3_600_000))
+    await queue.configure(group_rate_count=0)
+    assert await queue.claim(10) == []
 
 
 async def test_a_handler_that_meets_a_limit_parks_its_group_and_no_other(queue: Queue) -> None:

@@ -47,7 +47,7 @@ def configure(realm: str, queue: str, settings: Mapping[str, int | str], by: Aut
     keys = queue_keys(realm, queue)
     args: list[Argument] = [by.packed(), *(part for pair in checked(queue, settings).items() for part in pair)]
     circuits = [keys.circuit, keys.circuit_now, keys.circuit_before]
-    groups = [keys.group_parked, keys.ring, keys.group_active]
+    groups = [keys.group_parked, keys.ring, keys.group_active, keys.group_tokens, keys.group_config]
     return Command(_configure, [keys.config, keys.counters, keys.wake, *circuits, *groups, keys.audit], args, int)
 
 

@@ -11,7 +11,9 @@ local function group_settings(group)
   if configured == nil then configured = redis.call('EXISTS', group_config) == 1 end
   local own = configured and redis.call('HGET', group_config, group)
   own = own and cmsgpack.unpack(own) or {}
-  return own.w or 1, own.c or setting.group_max_active, own.r or setting.group_rate_count, own.m or setting.group_rate_ms
+  local rate, period = own.r, own.m
+  if not rate then rate, period = setting.group_rate_count, setting.group_rate_ms end
+  return own.w or 1, own.c or setting.group_max_active, rate, period
 end
 
 local function virtual_time()

@@ -9,12 +9,15 @@
 -- KEYS[7] group_parked    zset
 -- KEYS[8] ring            zset  groups that may have a turn
 -- KEYS[9] group_active    hash  group -> active jobs
--- KEYS[10] audit    stream
+-- KEYS[10] group_tokens   hash  group -> "tokens at-ms"
+-- KEYS[11] group_config   hash  group -> MessagePack map, as in _queue.lua
+-- KEYS[12] audit    stream
 -- ARGV[1] by        who and why, as in _audit.lua
 -- ARGV[2..] two a setting: name, value
 -- returns how many settings changed
 --@include _wake
 --@include _audit
+--@include _rate_changed
 local config, counters, wake = KEYS[1], KEYS[2], KEYS[3]
 local names, default = {}, DEFAULTS
 for i = 2, #ARGV, 2 do names[#names + 1] = ARGV[i] end
@@ -29,6 +32,11 @@ for n, name in ipairs(names) do
     regroup = regroup or name == 'group_max_active'
   end
 end
+local function group_rate()
+  local size, period = unpack(redis.call('HMGET', config, 'group_rate_count', 'group_rate_ms'))
+  return tonumber(size or default.group_rate_count), tonumber(period or default.group_rate_ms)
+end
+local size_before, period_before = group_rate()
 local scope_before = redis.call('HGET', config, 'breaker_per_group') or '0'
 redis.call('HSET', config, unpack(ARGV, 2))
 local percent, scope = unpack(redis.call('HMGET', config, 'breaker_percent', 'breaker_per_group'))
@@ -42,8 +50,15 @@ if regroup then -- groups with running jobs may be at their new limit, or no mor
     redis.call('ZADD', KEYS[7], 'NX', 0, group)
   end
 end
-if #pause > 0 then audit(KEYS[10], audit_bound(config), ARGV[1], verb or 'configure', 0, table.concat(pause, ', ')) end
-if #others > 0 then audit(KEYS[10], audit_bound(config), ARGV[1], 'configure', 0, table.concat(others, ', ')) end
+local size, period = group_rate()
+if size ~= size_before or period ~= period_before then
+  for _, group in ipairs(redis.call('HKEYS', KEYS[10])) do
+    local own = redis.call('HGET', KEYS[11], group)
+    if not (own and cmsgpack.unpack(own).r) then rate_changed(group, KEYS[7], KEYS[10], size_before, period_before, size > 0) end
+  end
+end
+if #pause > 0 then audit(KEYS[12], audit_bound(config), ARGV[1], verb or 'configure', 0, table.concat(pause, ', ')) end
+if #others > 0 then audit(KEYS[12], audit_bound(config), ARGV[1], 'configure', 0, table.concat(others, ', ')) end
 if redis.call('HGET', config, 'paused') ~= '1' and tonumber(redis.call('HGET', counters, 'waiting') or 0) > 0 then
   wake_worker(wake)
 end

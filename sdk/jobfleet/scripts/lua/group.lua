@@ -11,6 +11,7 @@
 --@include _wake
 --@include _group
 --@include _audit
+--@include _rate_changed
 local function told(bytes)
   if bytes == '' then return 'as all groups' end
   local own = cmsgpack.unpack(bytes)
@@ -23,6 +24,9 @@ if before ~= ARGV[2] then
   audit(KEYS[QUEUE_KEYS + 1], setting.audit, ARGV[3], 'group', 0, told(before) .. ' -> ' .. told(ARGV[2]))
 end
 if ARGV[2] == '' then redis.call('HDEL', group_config, ARGV[1]) else redis.call('HSET', group_config, ARGV[1], ARGV[2]) end
+local own = before ~= '' and cmsgpack.unpack(before) or {}
+local size, period = own.r or setting.group_rate_count, own.r and own.m or setting.group_rate_ms
+rate_changed(ARGV[1], group_parked, group_tokens, size, period, select(3, group_settings(ARGV[1])) > 0)
 redis.call('ZREM', ring, ARGV[1]) -- it may be at its new limit
 if redis.call('HEXISTS', group_wait, ARGV[1]) == 1 then
   enter_ring(ARGV[1])
