@@ -59,6 +59,8 @@ async def test_a_batch_with_one_job_too_large_is_refused_whole(queue: Queue) -> 
     await queue.client.run(steering.configure(REALM, QUEUE, {"max_job_bytes": 500}))
     with pytest.raises(InvalidJob, match=r"job big weighs \d+ bytes and queue 'photos' takes at most 500"):
         await queue.enqueue(new("small"), new("big", size=600))
+    with pytest.raises(InvalidJob, match=r"job grouped weighs 5\d\d bytes"):
+        await queue.enqueue(new("grouped", size=400, group="g" * 100))
     assert await queue.state("small") is None
     assert (await queue.read()).count("enqueued") == 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.verbs import Queue, new
+from fixtures.verbs import Queue, done, new
 from jobfleet.scripts.processing import Outcome
 
 JOBS = "jf:{test/photos}:jobs"
@@ -44,6 +44,16 @@ async def test_of_many_groups_those_are_looked_at_whose_turn_is_next(queue: Queu
     assert len(await queue.claim(150)) == 150
     waiting = await queue.client._redis.zrange("jf:{test/photos}:ring", 0, 0)
     await ready_since(queue, **{f"j{waiting[0].decode()[1:]}": 1000})
+    assert await oldest(queue) == 1000
+
+
+async def test_groups_that_have_run_dry_do_not_hide_those_at_their_limit(queue: Queue) -> None:
+    await queue.configure(group_max_active=1, group_rate_count=1, group_rate_ms=3_600_000)
+    await queue.enqueue(*(new(f"d{n}", group=f"dry{n}") for n in range(20)))
+    await queue.exchange("w1", 0, *(done(job_id) for job_id in await queue.claim(20)))
+    await queue.enqueue(*(new(f"j{n}", group=f"g{n % 20}") for n in range(40)))
+    assert len(await queue.claim(40)) == 20
+    await ready_since(queue, **{f"j{n}": 1000 for n in range(20, 40)})
     assert await oldest(queue) == 1000
 
 

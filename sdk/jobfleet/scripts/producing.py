@@ -87,9 +87,10 @@ def _answer(queue: str, jobs: Sequence[NewJob], raw: list[Any]) -> list[str | No
     if raw and raw[0] == -1:
         _, index, limit = raw
         job = jobs[index - 1]
+        weight = len(job.extension) + len(job.body)
         raise InvalidJob(
             "args",
-            f"job {job.id} weighs {len(job.body)} bytes and queue {queue!r} takes at most {limit}; "
+            f"job {job.id} weighs {weight} bytes and queue {queue!r} takes at most {limit}; "
             "pass a reference to the data instead of the data, or raise spec.maxJobBytes",
         )
     if raw and raw[0] in (-2, -3):

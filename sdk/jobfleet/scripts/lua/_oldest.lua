@@ -49,7 +49,9 @@ end
 local function some_groups()
   if redis.call('HLEN', group_wait) <= GROUPS then return redis.call('HKEYS', group_wait) end
   local groups = redis.call('ZRANGE', ring, 0, GROUPS - 1)
-  for _, group in ipairs(redis.call('ZRANGE', parked, 0, GROUPS - 1)) do groups[#groups + 1] = group end
+  for _, group in ipairs(redis.call('ZRANGE', parked, 0, GROUPS - 1)) do
+    if string.byte(group) > 1 then groups[#groups + 1] = group end -- else it is a mark, as in _group.lua
+  end
   local page = #groups < GROUPS and redis.call('HSCAN', group_wait, 0, 'COUNT', GROUPS)[2] or {}
   for i = 1, #page, 2 do groups[#groups + 1] = page[i] end
   return groups
