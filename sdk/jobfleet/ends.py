@@ -36,19 +36,25 @@ class Ends:
         self._waiting.setdefault(job_id, set()).add(event)
         if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen(), name=f"ends {self._queue}")
+        hasty = timeout is not None and timeout <= 0  # one look there must be
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(None if hasty else timeout):
                 while True:
                     event.clear()
                     view = await self._client.run(looking.await_end(self._realm, self._queue, job_id, seal=self._seal))
                     if view is None or view.state.terminal:
                         return view
+                    if hasty:
+                        break
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(event.wait(), LOOK_AGAIN_SECONDS)
+        except TimeoutError:
+            pass
         finally:
             self._waiting[job_id].discard(event)
             if not self._waiting[job_id]:
                 del self._waiting[job_id]
+        raise TimeoutError(f"job {job_id} has not ended in {timeout} s")
 
     async def _listen(self) -> None:
         while not self._closed:

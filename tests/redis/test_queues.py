@@ -84,8 +84,16 @@ async def test_a_wait_for_a_failed_an_unknown_and_a_slow_job_says_what_is_the_ma
     with pytest.raises(LookupError, match="there is no job nobody"):
         await fleet.result(QUEUE, "nobody", 5)
     slow = await fleet.enqueue(QUEUE, "double", {"n": 1}, delay=3600)
-    with pytest.raises(TimeoutError):
-        await fleet.result(QUEUE, slow, 0.05)
+    for seconds in (0, 0.05):
+        with pytest.raises(TimeoutError, match=f"job {slow} has not ended in {seconds} s"):
+            await fleet.result(QUEUE, slow, seconds)
+
+
+async def test_who_has_no_time_to_wait_learns_how_it_ended_all_the_same(fleet: Fleet) -> None:
+    (job_id,) = await broken(fleet, "lens")
+    view = await fleet.queue(QUEUE).wait(job_id, 0)
+    assert view is not None
+    assert view.state is State.FAILED
 
 
 async def test_synchronous_code_waits_too(fleet: Fleet) -> None:
