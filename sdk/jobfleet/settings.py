@@ -28,7 +28,8 @@ class QueueSettings:
     Attributes:
         max_deliveries: lost leases after which a job is poison and fails.
         keep_completed, keep_completed_seconds, keep_failed, keep_failed_seconds: ended jobs that are kept, by count and
-            by age, whichever is reached first; cancelled jobs are kept as failed ones.
+            by age, whichever is reached first; 0 keeps none; cancelled jobs are kept as failed ones. Age is looked
+            at where jobs end, and every ten seconds by idle workers.
         max_job_bytes: what a job may weigh, packed.
         max_length: jobs that may wait or be delayed.
         max_memory_percent: used memory, in percent of Redis' ``maxmemory``, above which jobs are refused.

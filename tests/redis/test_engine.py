@@ -250,6 +250,20 @@ async def test_completed_jobs_are_kept_by_age(queue: Queue) -> None:
     assert await queue.state("a") is None
 
 
+async def test_an_idle_worker_forgets_what_was_kept_for_long_enough(queue: Queue) -> None:
+    redis = queue.client._redis
+    await queue.enqueue(*(new(i) for i in "abcd"))
+    await queue.cancel("d")
+    await queue.exchange("w1", 3)
+    await queue.exchange("w1", 0, done("a"), Outcome("b", 1, "fail"))
+    for name in ("keep_completed_seconds", "keep_failed_seconds"):
+        await redis.hset("jf:{test/photos}:config", name, -1)  # as above
+    assert await queue.claim(1) == []
+    assert [await queue.state(i) for i in "abcd"] == [None, None, State.ACTIVE, None]
+    for key in ("completed", "failed", "cancelled"):
+        assert not await redis.exists(f"jf:{{test/photos}}:{key}")
+
+
 async def test_failed_jobs_are_kept_by_count(queue: Queue) -> None:
     await queue.client.run(steering.configure(REALM, QUEUE, {"keep_failed": 2}))
     await queue.enqueue(*(new(f"j{n}") for n in range(5)))

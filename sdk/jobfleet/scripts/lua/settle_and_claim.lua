@@ -23,6 +23,7 @@ local active = KEYS[QUEUE_KEYS + 1]
 local MOST = 1000 -- see _parts.lua
 local worker, want, lease, channel, expired_error = ARGV[1], math.min(tonumber(ARGV[2]), MOST), tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local BYTES = 7
+local SWEEP_MS = 10000 -- an idle worker looks about as often
 local now_bytes = time_bytes(now)
 local outcomes = ARGV[6] ~= '' and cmsgpack.unpack(ARGV[6]) or {}
 if #outcomes > 5 * MOST then return redis.error_reply('more than 1,000 outcomes in one call') end
@@ -47,7 +48,8 @@ if setting.paused == 1 and setting.return_running == 1 then hold = 3
 elseif tonumber(redis.call('ZSCORE', draining, worker) or 0) > now then hold = 2
 elseif setting.paused == 1 then hold = 1 end
 redis.call('ZADD', workers, now + lease, worker)
-local blocked_until = count('blocked_until')
+local blocked_until, swept = unpack(redis.call('HMGET', counters, 'blocked_until', 'swept'))
+blocked_until = tonumber(blocked_until or 0)
 if guarded and not by_group then let_through, whole = admitted('') end
 if hold == 0 and let_through == 0 then
   hold = 4
@@ -63,9 +65,9 @@ elseif want > 0 and hold == 0 then
 --@include _claim
 end
 if #gone > 0 or #claimed > 0 then redis.call('HSET', busy, worker, redis.call('HLEN', active)) end
-if want > 0 and #gone == 0 and #claimed == 0 and redis.call('EXISTS', kept) == 1 then
---@include _shelf
-  forget_kept(100)
+if want > 0 and #gone == 0 and #claimed == 0 and now - tonumber(swept or 0) >= SWEEP_MS
+  and redis.call('EXISTS', completed, failed, cancelled, kept) > 0 then
+--@include _sweep
 end
 -- a worker that could not take all, or may take nothing, lays the token down for another; where nobody may, nobody does
 local left_over = resume == 0 and let_through > #claimed and (hold == 2 or (hold == 0 and (#claimed == want or again == 1)))
