@@ -35,6 +35,7 @@ from fixtures.queue_draws import (
     SOME_IDS,
     TURNS,
     VERDICTS,
+    WHILE_MS,
     WORKERS,
     Spec,
     Turn,
@@ -168,7 +169,8 @@ class QueueMachine(RuleBasedStateMachine):
             assert job.state is State.WAITING
             assert not job.overdue
             assert job.group is None or self.model.group_room(job.group)
-            job.state, job.attempt, job.holder = State.ACTIVE, job.attempt + 1, worker
+            assert self.model.room()
+            self.model.claim(claimed.id, worker)
             assert (claimed.attempt, claimed.failures, claimed.lost) == (job.attempt, job.failures, job.lost)
         if len(grant.jobs) < want and not closed and not grant.again:
             assert self.model.left_over() == []
@@ -263,12 +265,22 @@ class QueueMachine(RuleBasedStateMachine):
     def limit(self, most: int, length: int, each: int) -> None:
         self.configure(max_active=most, max_length=length, group_max_active=each)
 
-    @rule(group=st.sampled_from(GROUPS), weight=st.sampled_from([1, 3]), most=st.sampled_from([1, 1, 2, 0]))
-    def limit_a_group(self, group: str, weight: int, most: int) -> None:
-        config = codec.pack_group(weight, most, 0, 0)
+    @rule(count=st.sampled_from([0, 0, 5]), each=st.sampled_from([0, 2, 3]))
+    def limit_the_rate(self, count: int, each: int) -> None:
+        self.configure(rate_count=count, rate_ms=WHILE_MS, group_rate_count=each, group_rate_ms=WHILE_MS)
+
+    @rule(
+        group=st.sampled_from(GROUPS),
+        weight=st.sampled_from([1, 3]),
+        most=st.sampled_from([1, 1, 2, 0]),
+        rate=st.sampled_from([0, 0, 2]),
+    )
+    def limit_a_group(self, group: str, weight: int, most: int, rate: int) -> None:
+        config = codec.pack_group(weight, most, rate, WHILE_MS if rate else 1)
         changed = (self.redis.hget(KEY.prefix + "group_config", group) or b"") != config
         self.run(steering.configure_group(REALM, QUEUE, group, config))
-        self.model.group_most[group] = most
+        self.model.group_most[group], self.model.group_rate[group] = most, rate
+        self.model.forget_buckets()
         if changed:
             self.model.told.append(("group", 0))
 
@@ -468,16 +480,16 @@ class QueueMachine(RuleBasedStateMachine):
         if not self.redis.exists(KEY.config):
             return
         self.mend(0)
-        self.configure(paused=0, max_active=0, group_max_active=0)
+        self.configure(paused=0, max_active=0, group_max_active=0, rate_count=0, group_rate_count=0)
         for group in GROUPS:
-            self.limit_a_group(group, 1, 0)
+            self.limit_a_group(group, 1, 0, 0)
         self.limits_that_handlers_met_are_over()
         while True:
             grant = self.exchange("last", 100, [])
             if not grant.jobs and not grant.again:
                 break
         assert self.model.those(State.WAITING) == []
-        for name in ("ring", "group_line", "group_part", "group_wait"):
+        for name in ("ring", "group_line", "group_part", "group_wait", "group_tokens"):
             assert not self.redis.exists(KEY.prefix + name), name
 
 
