@@ -9,6 +9,7 @@ from jobfleet import codec
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.job import Failure
 from jobfleet.keys import queue_keys
+from jobfleet.scripts import processing, steering
 from jobfleet.scripts.processing import Outcome
 from jobfleet.states import State
 
@@ -60,6 +61,15 @@ async def test_an_outcome_of_another_attempt_is_refused_and_its_bytes_are_not_ke
     assert (late.state, late.result) == (State.ACTIVE, None)
     assert b is not None
     assert b.result == "b"
+
+
+async def test_a_worker_that_came_while_its_queue_was_purged_holds_nothing_for_ever(queue: Queue) -> None:
+    await queue.enqueue(new("j"))
+    await queue.claim(1)
+    await queue.client.run(steering.purge(REALM, QUEUE, []))  # it was not there yet when the workers were listed
+    assert (await queue.exchange("w1", 0, done("j"))).refused == ("j",)
+    assert await queue.client.run(processing.retire(REALM, QUEUE, "w1")) == 0
+    assert await queue.client._redis.keys(f"jf:{{{REALM}/{QUEUE}}}:*") == [b"jf:{test/photos}:audit"]
 
 
 @pytest.mark.parametrize("want", [16, 17, 100])

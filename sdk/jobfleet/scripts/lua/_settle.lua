@@ -16,6 +16,7 @@ for n, id in ipairs(ids) do
   local bytes = place > 0 and ARGV[BYTES + place] or ''
   if tonumber(attempts[n] or -1) ~= number or not record or seen[id] then
     refused[#refused + 1] = id
+    if attempts[n] and not record then redis.call('HDEL', active, id) end -- its queue was purged as this worker came
   else
     seen[id] = true
     gone[#gone + 1] = id
