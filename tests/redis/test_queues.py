@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,16 @@ async def test_synchronous_code_waits_too(fleet: Fleet) -> None:
     async with working(fleet):
         await asyncio.to_thread(service)
     assert found == [8]
+
+
+async def test_what_is_no_id_and_no_age_is_refused_with_a_sentence(fleet: Fleet) -> None:
+    queue: Any = fleet.queue(QUEUE)
+    for verb in (queue.retry, queue.discard):
+        with pytest.raises(InvalidJob, match=r"job_ids: \['a', 'b'\] must be the id of a job; give several as retry"):
+            await verb(["a", "b"])
+    for age in ("1h", -1, float("nan")):
+        with pytest.raises(InvalidJob, match=r"older_than: .* must be 0 or more seconds"):
+            await queue.clean(State.FAILED, age)
 
 
 async def test_concurrent_enqueues_share_round_trips(fleet: Fleet) -> None:

@@ -11,7 +11,19 @@ from jobfleet.flows import FailureFilter, FailureGroup, Flow
 from jobfleet.job import JobLog, JobView
 from jobfleet.keys import queue_keys
 from jobfleet.limits import Limits, group_config
-from jobfleet.queues.common import ANY, RESUMED, Event, Verbs, ended_state, known_state, paused, some, spacing_us
+from jobfleet.queues.common import (
+    ANY,
+    RESUMED,
+    Event,
+    Verbs,
+    age_ms,
+    ended_state,
+    ids_of,
+    known_state,
+    paused,
+    some,
+    spacing_us,
+)
 from jobfleet.scripts import looking, steering
 from jobfleet.scripts.command import Command
 from jobfleet.scripts.steering import Cancellation
@@ -73,7 +85,7 @@ class QueueHandle(Verbs):
 
         One whose key of ``unique`` or ``debounce`` another job has taken meanwhile stays as it is, and does not count.
         """
-        answers = await self._run(steering.retry(*self._at, job_ids, by=self._by)) if job_ids else []
+        answers = await self._run(steering.retry(*self._at, ids_of(job_ids), by=self._by)) if job_ids else []
         return sum(answers)
 
     async def retry_where(self, wanted: FailureFilter = ANY, *, per_second: float | None = None) -> int:
@@ -86,11 +98,11 @@ class QueueHandle(Verbs):
 
     async def discard(self, *job_ids: str) -> int:
         """Forget jobs that have ended; returns how many."""
-        return await self._run(steering.discard(*self._at, job_ids, self._by)) if job_ids else 0
+        return await self._run(steering.discard(*self._at, ids_of(job_ids), self._by)) if job_ids else 0
 
     async def clean(self, state: State | str, older_than: float = 0.0) -> int:
         """Forget the completed, failed or cancelled jobs that ended longer ago than that, in seconds."""
-        return await self._follow(flows.clean(*self._at, ended_state(state), round(older_than * 1000), self._by))
+        return await self._follow(flows.clean(*self._at, ended_state(state), age_ms(older_than), self._by))
 
     async def mend(self) -> int:
         """Put jobs back that went astray; returns how many, 0 where all is well, as it should be.

@@ -9,7 +9,18 @@ from jobfleet.audit import AuditEntry
 from jobfleet.flows import FailureFilter, FailureGroup, Flow
 from jobfleet.job import JobLog, JobView
 from jobfleet.limits import Limits, group_config
-from jobfleet.queues.common import ANY, RESUMED, Verbs, ended_state, known_state, paused, some, spacing_us
+from jobfleet.queues.common import (
+    ANY,
+    RESUMED,
+    Verbs,
+    age_ms,
+    ended_state,
+    ids_of,
+    known_state,
+    paused,
+    some,
+    spacing_us,
+)
 from jobfleet.scripts import looking, steering
 from jobfleet.scripts.command import Command
 from jobfleet.scripts.steering import Cancellation
@@ -62,7 +73,7 @@ class SyncQueueHandle(Verbs):
 
     def retry(self, *job_ids: str) -> int:
         """Try failed or cancelled jobs again; as :meth:`QueueHandle.retry`."""
-        answers = self._run(steering.retry(*self._at, job_ids, by=self._by)) if job_ids else []
+        answers = self._run(steering.retry(*self._at, ids_of(job_ids), by=self._by)) if job_ids else []
         return sum(answers)
 
     def retry_where(self, wanted: FailureFilter = ANY, *, per_second: float | None = None) -> int:
@@ -72,11 +83,11 @@ class SyncQueueHandle(Verbs):
 
     def discard(self, *job_ids: str) -> int:
         """Forget jobs that have ended."""
-        return self._run(steering.discard(*self._at, job_ids, self._by)) if job_ids else 0
+        return self._run(steering.discard(*self._at, ids_of(job_ids), self._by)) if job_ids else 0
 
     def clean(self, state: State | str, older_than: float = 0.0) -> int:
         """Forget jobs that ended longer ago than that, in seconds."""
-        return self._follow(flows.clean(*self._at, ended_state(state), round(older_than * 1000), self._by))
+        return self._follow(flows.clean(*self._at, ended_state(state), age_ms(older_than), self._by))
 
     def mend(self) -> int:
         """Put jobs back that went astray; as :meth:`QueueHandle.mend`."""

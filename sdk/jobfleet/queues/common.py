@@ -80,6 +80,29 @@ def ended_state(said: State | str) -> State:
     return state
 
 
+def ids_of(job_ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The ids of jobs, as they were given.
+
+    Raises:
+        InvalidJob: one is no text.
+    """
+    for job_id in job_ids:
+        if not isinstance(job_id, str):
+            raise InvalidJob("job_ids", f"{job_id!r:.80} must be the id of a job; give several as retry(*ids)")
+    return job_ids
+
+
+def age_ms(older_than: float) -> int:
+    """An age in ms.
+
+    Raises:
+        InvalidJob: it is no number, or below 0.
+    """
+    if isinstance(older_than, bool) or not isinstance(older_than, int | float) or not 0 <= older_than < math.inf:
+        raise InvalidJob("older_than", f"{older_than!r:.80} must be 0 or more seconds")
+    return round(older_than * 1000)
+
+
 def some(newest: int) -> int:
     """A number of entries.
 
