@@ -17,6 +17,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from jobfleet.errors import ConfigurationError
@@ -38,7 +39,8 @@ class Depends:
     """Marks a parameter: its value is what ``function`` returns, or yields; after the job a generator is run out.
 
     Attributes:
-        function: sync or async; its own parameters may have ``Depends`` or defaults. ``current_job()`` works in it.
+        function: sync or async, also an object that can be called; its own parameters may have ``Depends`` or defaults.
+            ``current_job()`` works in it.
         lifetime: ``job``: made for each job that needs it, once; ``worker``: made once, for as long as the worker lives
             (in a job of ``run_in="process"``: as long as its process).
     """
@@ -128,11 +130,14 @@ def _mark(hint: Any) -> Depends | None:
 
 
 def _form(function: Callable[..., Any]) -> Literal["plain", "awaitable", "generator", "async generator"]:
-    if inspect.isasyncgenfunction(function):
+    called: Any = function
+    if not (inspect.isroutine(function) or isinstance(function, type | partial)):
+        called = type(function).__call__
+    if inspect.isasyncgenfunction(called):
         return "async generator"
-    if inspect.isgeneratorfunction(function):
+    if inspect.isgeneratorfunction(called):
         return "generator"
-    return "awaitable" if inspect.iscoroutinefunction(function) else "plain"
+    return "awaitable" if inspect.iscoroutinefunction(called) else "plain"
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

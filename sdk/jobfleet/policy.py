@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobfleet.errors import MAX_DELAY_SECONDS, ConfigurationError, HandlerSignal, RetryAfter, Snooze
+from jobfleet.errors import MAX_DELAY_SECONDS, ConfigurationError, HandlerSignal, RateLimited, RetryAfter, Snooze
 from jobfleet.retry import Backoff
 
 Decision = HandlerSignal | Backoff
@@ -88,6 +88,18 @@ def _decision(rule: Rule, error: BaseException) -> Decision | None:
     raise ValueError(f"on_error: the rule for {type(error).__name__} gave {said!r:.80}; {GIVE}")
 
 
+def _timed(decision: Decision) -> Decision:
+    """The decision itself, if its time is one: a class of signals made by the user may have left it out."""
+    if isinstance(decision, RetryAfter | Snooze | RateLimited):
+        seconds: Any = getattr(decision, "seconds", None)
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_DELAY_SECONDS:
+            raise ValueError(
+                f"{type(decision).__name__}: its seconds are {seconds!r}, not 0 to {MAX_DELAY_SECONDS} (ten years); "
+                "a class of your own calls super().__init__(seconds)"
+            )
+    return decision
+
+
 def decide(error: BaseException, policy: Policy, failures: int = 1) -> Decision | None:
     """What the rule for the most specific class of ``error`` says, else when ``retry_in`` wants it tried again.
 
@@ -113,16 +125,17 @@ def decide(error: BaseException, policy: Policy, failures: int = 1) -> Decision 
     Snooze('Snooze for 1 s')
 
     Raises:
-        ValueError: a rule gave no decision, or ``retry_in`` something else than seconds from 0 to ten years.
+        ValueError: a rule gave no decision, a signal has no time, or ``retry_in`` gave something else than seconds from
+            0 to ten years.
     """
     if isinstance(error, HandlerSignal):
-        return error
+        return _timed(error)
     for cls in type(error).__mro__:
         rule = policy.rules.get(cls)
         if rule is not None:
             decision = _decision(rule, error)
             if decision is not None:
-                return decision
+                return _timed(decision)
             break
     seconds = None if policy.retry_in is None else policy.retry_in(failures, error)
     if seconds is None:

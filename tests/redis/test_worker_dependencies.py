@@ -70,6 +70,26 @@ def swallowing() -> Iterator[None]:
         notes.append("swallowed")
 
 
+class Opening:
+    """An object that can be called, as are those that keep settings of their own."""
+
+    async def __call__(self) -> AsyncIterator[str]:
+        notes.append("opens")
+        yield "opened"
+        notes.append("closes")
+
+
+class Asking:
+    async def __call__(self) -> str:
+        return "answered"
+
+
+class Lending:
+    def __call__(self) -> Iterator[str]:
+        yield "lent"
+        notes.append("given back")
+
+
 Pool = Annotated[str, Depends(pool, lifetime="worker")]
 Session = Annotated[str, Depends(session)]
 Store = Annotated[str, Depends(store)]
@@ -91,6 +111,20 @@ async def test_an_async_handler_gets_what_it_needs_nested_and_once_a_job(fleet: 
         "session opens in loop", "runs", "session closes in loop",
         "pool closes",
     ]  # fmt: skip
+
+
+async def test_what_is_needed_may_come_from_an_object_that_can_be_called(fleet: Fleet) -> None:
+    @fleet.job(queue=QUEUE)
+    async def save(
+        one: Annotated[str, Depends(Opening())] = injected,
+        two: Annotated[str, Depends(Asking())] = injected,
+        three: Annotated[str, Depends(Lending())] = injected,
+    ) -> list[str]:
+        return [one, two, three]
+
+    async with working(fleet):
+        assert (await ended(fleet, await save.enqueue())).result == ["opened", "answered", "lent"]
+    assert notes == ["opens", "given back", "closes"]
 
 
 async def test_a_handler_in_a_thread_has_its_sync_dependencies_made_in_that_thread(fleet: Fleet) -> None:

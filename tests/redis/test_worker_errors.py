@@ -297,6 +297,32 @@ async def test_whatever_a_handler_raises_is_its_jobs_failure_and_its_slot_comes_
     assert {view.state for view in views} == {State.FAILED}
 
 
+class Timeless(Snooze):
+    def __init__(self) -> None:
+        """Forgets to call the one above."""
+
+
+@pytest.mark.parametrize("place", ["loop", "thread", "rule"])
+async def test_a_signal_without_a_time_fails_its_job_with_a_sentence(fleet: Fleet, place: str) -> None:
+    @fleet.job(queue=QUEUE, attempts=1, name="loop")
+    async def on_loop() -> None:
+        raise Timeless
+
+    @fleet.job(queue=QUEUE, attempts=1, name="thread")
+    def in_thread() -> None:
+        raise Timeless
+
+    @fleet.job(queue=QUEUE, attempts=1, name="rule", on_error={KeyError: lambda _: Timeless()})
+    async def by_rule() -> None:
+        raise KeyError
+
+    async with working(fleet, concurrency=1):
+        view = await ended(fleet, await fleet.enqueue(QUEUE, place, {}, attempts=1))
+    assert view.error is not None
+    assert view.error.kind == "ValueError"
+    assert view.error.message.startswith("Timeless: its seconds are None")
+
+
 async def test_a_stop_iteration_in_a_thread_fails_its_job_whatever_is_around_it(fleet: Fleet) -> None:
     class Around(Middleware):
         async def around_run(self, job: JobContext, call_next: CallNext) -> Any:
