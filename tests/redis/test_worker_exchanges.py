@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from fixtures.workers import QUEUE, until, until_true, working
-from jobfleet import Fleet
-from jobfleet.scripts.processing import settle_and_claim
+import asyncio
+from typing import Any
+
+import pytest
+
+from fixtures.workers import QUEUE, ended, until, until_true, working
+from jobfleet import Fleet, State
+from jobfleet.scripts.processing import Grant, settle_and_claim
 from jobfleet.worker.exchanges import AT_ONCE, WORTH_A_CALL
 
 JOBS = 4000
@@ -70,3 +75,41 @@ async def test_a_claim_whose_answer_was_lost_goes_back_while_exchanges_go_on(fle
     async with working(fleet, id="w1", concurrency=100, lease_ms=600):
         await completed(fleet, JOBS)
     assert ran == dict.fromkeys(range(JOBS), 1)
+
+
+async def test_a_cancel_that_overtakes_the_answer_to_the_claim_is_not_forgotten(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed, told = asyncio.Event(), asyncio.Event()
+
+    @fleet.job(queue=QUEUE)
+    async def hold() -> None:
+        await asyncio.Event().wait()
+
+    async with working(fleet) as worker:
+        first = await hold.enqueue()  # while it runs the worker listens
+        await until_true(lambda: worker._lanes and worker._lanes[0].holding)
+        (lane,) = worker._lanes
+        run, cancel = lane._client.run, lane.holding.cancel
+
+        async def late(command: Any) -> Any:
+            answer = await run(command)
+            if isinstance(answer, Grant) and answer.jobs:
+                claimed.set()
+                await told.wait()
+            return answer
+
+        def heard(job_id: str, number: int) -> bool:
+            found = cancel(job_id, number)
+            told.set()
+            return found
+
+        monkeypatch.setattr(lane._client, "run", late)
+        monkeypatch.setattr(lane.holding, "cancel", heard)
+        second = await hold.enqueue()
+        await claimed.wait()
+        assert await fleet.queue(QUEUE).cancel(second)
+        assert (await ended(fleet, second)).state is State.CANCELLED
+        assert not lane.holding._to_cancel
+        assert await fleet.queue(QUEUE).cancel(first)
+        await ended(fleet, first)

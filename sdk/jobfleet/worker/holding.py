@@ -49,6 +49,7 @@ class Holding:
         self._stir = stir
         self._running: dict[str, Attempt] = {}
         self._orphans = Orphans()
+        self._to_cancel: dict[tuple[str, int], int] = {}
         self.outcomes: list[Outcome] = []
         self.reports = Reports(client, at, settings.id, settings.seal, self.lost)
         self.occupied = asyncio.Event()
@@ -109,13 +110,26 @@ class Holding:
     # -- endings
 
     def cancel(self, job_id: str, number: int) -> bool:
-        """End a running attempt for good: async handlers are cancelled, threads told, processes killed."""
+        """End a running attempt for good: async handlers are cancelled, threads told, processes killed.
+
+        False: it does not run here, or its claim's answer has yet to come, and then it is ended when it has.
+        """
         attempt = self._running.get(job_id)
         if attempt is None or attempt.job.attempt != number:
+            if self._exchanges:
+                self._to_cancel[job_id, number] = self._exchanges.begun
             return False
         log.info("job cancelled while it ran", extra={"queue": self._queue, "job": job_id, "attempt": number})
         end(attempt, Ending.CANCELLED)
         return True
+
+    def arrived(self) -> None:
+        """An exchange is over, and its jobs run: end those that were cancelled before they came."""
+        for word, begun in list(self._to_cancel.items()):
+            if self.cancel(*word) or self._exchanges.oldest >= begun:  # else one under way may still bring it
+                del self._to_cancel[word]
+            else:
+                self._to_cancel[word] = begun
 
     def lost(self, job_id: str, number: int) -> None:
         """Redis says that an attempt is this worker's no more: end its handler, and tell nothing more of it."""

@@ -141,6 +141,7 @@ class Lane:
                 extra={"queue": self.queue, "jobs": list(grant.refused)},
             )
         self._start(grant)
+        self.holding.arrived()
         self._outlook.note(number, grant, want)
         if self._outlook.hold is Hold.RETURNING:
             holding.hand_back()
