@@ -129,6 +129,26 @@ async def test_a_worker_leaves_the_signals_to_the_program_that_it_is_in(fleet: F
         assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
+async def test_a_worker_that_is_cancelled_hands_its_jobs_back_at_once(fleet: Fleet) -> None:
+    begun = asyncio.Event()
+
+    @fleet.job(queue=QUEUE)
+    async def endless() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(fleet.worker().run())
+    job_id = await endless.enqueue()
+    await begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    view = await fleet.job_state(QUEUE, job_id)
+    assert view is not None
+    assert (view.state, view.lost) == (State.WAITING, 0)
+    assert (await fleet.status(QUEUE)).workers == ()
+
+
 async def test_a_handler_that_exits_the_interpreter_only_fails_its_job(fleet: Fleet) -> None:
     @fleet.job(queue=QUEUE, attempts=1)
     async def leave() -> None:

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
-from typing import Any
+import socket
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import pytest
 
+from cluster_tool import ports
 from fixtures.workers import QUEUE, ended, working
-from jobfleet import CallNext, Fleet, InvalidJob, JobContext, Middleware, NewCall, Snooze, State
+from jobfleet import (
+    CallNext,
+    Depends,
+    Fleet,
+    InvalidJob,
+    JobContext,
+    Middleware,
+    NewCall,
+    Snooze,
+    State,
+    WorkerSettings,
+    injected,
+)
 
 tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
 
@@ -144,6 +160,45 @@ async def test_a_worker_whose_middleware_does_not_start_claims_nothing(fleet: Fl
     view = await fleet.job_state(QUEUE, job_id)
     assert view is not None
     assert view.state is State.WAITING
+
+
+def pool() -> Iterator[str]:
+    yield "pool"
+    raise OSError("pool does not close")
+
+
+async def test_whatever_fails_when_a_worker_ends_the_rest_of_it_ends_too(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended_hooks: list[str] = []
+
+    class Outer(Middleware):
+        async def worker_ended(self) -> None:
+            ended_hooks.append("outer")
+
+    class Inner(Middleware):
+        async def worker_ended(self) -> None:
+            ended_hooks.append("inner")
+            raise OSError("hook")
+
+    fleet.middleware(Outer())
+    fleet.middleware(Inner())
+
+    @fleet.job(queue=QUEUE)
+    async def use(it: Annotated[str, Depends(pool, lifetime="worker")] = injected) -> str:
+        return it
+
+    (port,) = ports.free_ports(1)
+    worker = fleet.worker(WorkerSettings(queues=(QUEUE,), health_port=port))
+    running = asyncio.create_task(worker.run())
+    assert (await ended(fleet, await use.enqueue())).result == "pool"
+    worker.stop()
+    with pytest.raises(OSError, match="pool does not close"):
+        await running
+    assert "OSError: hook" in caplog.text
+    assert ended_hooks == ["inner", "outer"]
+    with socket.create_server(("", port)):
+        pass  # nobody listens there any more
 
 
 def test_something_else_is_no_middleware() -> None:

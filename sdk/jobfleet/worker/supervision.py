@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jobfleet.clients.asynchronous import AsyncClient
@@ -28,6 +30,20 @@ log = logging.getLogger("jobfleet.worker")
 
 async def _all(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks)
+
+
+async def _each(*steps: Callable[[], Awaitable[None]]) -> None:
+    """Take all steps, one after the other, whatever one of them raises; the first error is raised then."""
+    first: BaseException | None = None
+    for step in steps:
+        try:
+            await step()
+        except BaseException as error:
+            if first is not None:
+                log.exception("another error at the worker's end")
+            first = first or error
+    if first is not None:
+        raise first
 
 
 LAST_WORDS_SECONDS = 10.0
@@ -130,8 +146,12 @@ class Worker:
         With ``signals``, SIGTERM and SIGINT call :meth:`stop` meanwhile, and mean nothing else: for a program that does
         nothing but run workers. Otherwise they are the program's own, which is to call :meth:`stop` before it ends.
 
+        Cancelled, it hands in what is done and hands back what runs, for which Redis has ten seconds; cancelled again,
+        it leaves that to the end of its lease.
+
         Raises:
             ConfigurationError: the health port cannot be opened.
+            Exception: what ``worker_starting``, ``worker_ended`` or the clearing up of a lasting dependency raised.
         """
         settings, slots = self.settings, self._slots
         client = AsyncClient(self._url)
@@ -163,18 +183,27 @@ class Worker:
                 await self._serve(loops)
                 health.ending = True
                 await self._drain(loops)
+            except asyncio.CancelledError:
+                health.ending = True
+                self._hurry.set()
+                await self._drain(loops)
+                raise
             finally:
                 for lane in self._lanes:
-                    lane.holding.hand_back()  # nothing is left, unless this was cancelled or a claim loop is broken
-                await end_tasks(*loops)
-                await asyncio.to_thread(keeper.stop)
-                await asyncio.gather(*(lane.retire() for lane in self._lanes))  # after the last heartbeat
-                await execution.close()
-                for ended in reversed(middleware.of("worker_ended")):
-                    await ended()
-                health.stop()
-                await client.close()
+                    lane.holding.hand_back()  # nothing is left, unless a claim loop broke or this was cancelled twice
+                await _each(
+                    partial(end_tasks, *loops),
+                    partial(asyncio.to_thread, keeper.stop),
+                    self._retire,  # after the last heartbeat
+                    execution.close,
+                    *reversed(middleware.of("worker_ended")),
+                    partial(asyncio.to_thread, health.stop),
+                    client.close,
+                )
                 log.info("worker ended", extra={"worker": settings.id})
+
+    async def _retire(self) -> None:
+        await asyncio.gather(*(lane.retire() for lane in self._lanes))
 
     async def _serve(self, loops: list[asyncio.Task[None]]) -> None:
         told = asyncio.create_task(self._told.wait())
@@ -198,11 +227,12 @@ class Worker:
             await asyncio.wait(either, timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
             if not everything.done() and not parted.done():
                 left = sum(len(lane.holding) for lane in self._lanes)
-                why = "the worker was told twice" if self._hurry.is_set() else "the drain time is over"
+                why = "the worker is to end at once" if self._hurry.is_set() else "the drain time is over"
                 log.warning("running jobs go back to the queue", extra={"jobs": left, "why": why})
                 for lane in self._lanes:
                     lane.holding.hand_back()
-                await asyncio.wait({everything}, timeout=LAST_WORDS_SECONDS)
+                last_words: set[asyncio.Task[Any]] = {everything, parted}
+                await asyncio.wait(last_words, timeout=LAST_WORDS_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if everything.done():
                 everything.result()
             elif parted.done():
