@@ -17,6 +17,7 @@ import pytest
 from fixtures import process_jobs
 from fixtures.workers import QUEUE, ended, in_state, until, until_true, working
 from jobfleet import CallNext, ConfigurationError, Fleet, JobContext, Middleware, State, WorkerSettings
+from jobfleet.worker import processes
 from jobfleet.worker.processes import Child, Processes
 
 TESTS = Path(__file__).parents[1]
@@ -109,6 +110,48 @@ async def test_a_process_that_does_not_hear_is_killed_with_all_it_started(fleet:
         assert (await ended(fleet, job_id)).state is State.CANCELLED
         assert not runs(pid)
         await until_true(lambda: not runs(grandchild))
+
+
+async def test_an_async_handler_in_a_process_clears_up_when_it_is_ended(fleet: Fleet, tmp_path: Path) -> None:
+    async with working(fleet, concurrency=1) as worker:
+        job_id = await process_jobs.wait_for_ever.enqueue(str(tmp_path))
+        pid = await pid_in(tmp_path)
+        assert worker.cancel(QUEUE, job_id, 1)
+        assert (await ended(fleet, job_id)).state is State.CANCELLED
+    assert not runs(pid)
+    assert (tmp_path / "log").read_text() == "opened ended "
+
+
+async def test_a_process_that_hears_is_not_killed(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "KILL_GRACE_SECONDS", 600)
+    async with working(fleet, concurrency=1) as worker:
+        job_id = await process_jobs.busy.enqueue(str(tmp_path))
+        pid = await pid_in(tmp_path)
+        assert worker.cancel(QUEUE, job_id, 1)
+        assert (await ended(fleet, job_id)).state is State.CANCELLED
+    assert not runs(pid)
+    assert (tmp_path / "cleared").exists()
+
+
+async def test_a_process_ends_although_its_pool_does_not_close_and_a_thread_goes_on(
+    fleet: Fleet, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "KILL_GRACE_SECONDS", 600)
+    async with working(fleet, concurrency=1):
+        pid = (await ended(fleet, await process_jobs.leave_a_thread.enqueue())).result
+    assert not runs(pid)
+    assert "the pool does not close" in capfd.readouterr().err
+
+
+async def test_what_a_handler_in_a_process_prints_is_there_when_its_job_has_ended(
+    fleet: Fleet, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    async with working(fleet, concurrency=1):
+        await ended(fleet, await process_jobs.say.enqueue("hello"))
+        assert "hello" in capfd.readouterr().out
 
 
 async def test_a_process_whose_job_goes_back_at_the_drains_end_is_ended(fleet: Fleet, tmp_path: Path) -> None:

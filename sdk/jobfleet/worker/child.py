@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from queue import SimpleQueue
@@ -39,9 +40,15 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 def main(descriptor: int, parent: int) -> None:
     """Serve the worker at the other end of the socket ``descriptor``, process ``parent``."""
     _die_with(parent)
-    signal.signal(signal.SIGTERM, _terminated)
-    Child(socket.socket(fileno=descriptor)).serve()
-    os._exit(0)  # a handler's own threads do not hold it up
+    code = 1
+    try:
+        Child(socket.socket(fileno=descriptor)).serve()
+        code = 0
+    except Exception:  # noqa: BLE001 - it is told, and the process ends
+        traceback.print_exc()
+    finally:
+        _flush()
+        os._exit(code)  # a handler's own threads do not hold it up
 
 
 def _die_with(parent: int) -> None:
@@ -51,9 +58,11 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _terminated(*_: object) -> NoReturn:
-    """Let the handler's ``finally`` and ``with`` run; who takes too long is killed."""
-    raise SystemExit(128 + signal.SIGTERM)
+def _flush() -> None:
+    """Let go what was printed: the process may be killed before its buffers are full."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # the handler closed it, or nobody reads it any more
+            stream.flush()
 
 
 class Child:
@@ -69,9 +78,11 @@ class Child:
         self._relay = Relay(lambda told: self._send(Word(*told)))
         self._runner: asyncio.Runner | None = None
         self._injector: Injector | None = None
+        self._ending = False
 
     def serve(self) -> None:
         """Run jobs until the worker hangs up."""
+        signal.signal(signal.SIGTERM, self._terminated)
         self._connection.set_inheritable(False)
         os.register_at_fork(after_in_child=self._hang_up)
         threading.Thread(target=self._listen, name="jobfleet-wire", daemon=True).start()
@@ -85,15 +96,21 @@ class Child:
             importlib.import_module(start.module)
         self._send(Ready(os.getpid()))
         self._answered += 1
-        while (data := self._inbox.get()) is not None:
+        while not self._ending and (data := self._inbox.get()) is not None:
             answer = self._answer(unpack(Request, data))
             if os.getpid() != self._process:
                 os._exit(0)  # a handler has forked and returned twice: only the first process answers
             self._relay.end()
+            _flush()
             self._send(answer)
             self._answered += 1
         if self._runner is not None and self._injector is not None:
             self._runner.run(self._injector.close())
+
+    def _terminated(self, *_: object) -> NoReturn:
+        """Let the handler's ``finally`` and ``with`` run, and end; who takes too long is killed."""
+        self._ending = True
+        raise SystemExit(128 + signal.SIGTERM)
 
     def _hang_up(self) -> None:
         """A process that a handler forked neither speaks for this one, nor hides from the worker that it has ended."""
@@ -140,10 +157,19 @@ class Child:
         return in_place(handler.needs, {}, partial(handler.function, **kwargs))
 
     def _on_loop(self, handler: Handler, kwargs: dict[str, Any]) -> Any:
+        running: asyncio.Task[Any] | None = None
+
         async def call() -> Any:
+            nonlocal running
+            running = asyncio.current_task()
             return await self._injection().on_loop(handler.needs, partial(on_loop, handler, kwargs))
 
-        return self._loop().run(call(), context=contextvars.copy_context())
+        try:
+            return self._loop().run(call(), context=contextvars.copy_context())
+        except SystemExit:
+            if running is not None and not running.done():  # SIGTERM struck the loop, not the handler that waits there
+                self._loop().run(_cancelled(running))
+            raise
 
     def _beside_loop(self, handler: Handler, kwargs: dict[str, Any]) -> Any:
         """A plain function whose dependencies need a loop: they are made and cleared up on it, the function is not."""
@@ -177,6 +203,11 @@ class Child:
 
 def _on_loop(need: Need) -> bool:
     return need.waits or need.lifetime == "worker" or any(_on_loop(inner) for inner in need.needs.values())
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def _find(module: str, name: str) -> Handler:

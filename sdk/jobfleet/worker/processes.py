@@ -23,6 +23,12 @@ log = logging.getLogger("jobfleet.worker")
 KILL_GRACE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL: for ``finally`` and ``with`` in a handler whose time is over."""
 
+LOOK_SECONDS = 0.05
+"""How often it is looked whether what an ended process started has ended, too."""
+
+STILL_THERE = 0
+"""The signal that only asks."""
+
 START_SECONDS = 60.0
 """How long a process may take to import its handlers."""
 
@@ -109,11 +115,13 @@ class Child:
     async def kill(self) -> None:
         """End it and all that it started: SIGTERM, and SIGKILL if it takes longer than :data:`KILL_GRACE_SECONDS`."""
         self._signal(signal.SIGTERM)
-        try:
-            await asyncio.wait_for(self.process.wait(), KILL_GRACE_SECONDS)
-        except TimeoutError:
-            self._signal(signal.SIGKILL)
-            await self.process.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KILL_GRACE_SECONDS):
+                await self.process.wait()
+                while self._signal(STILL_THERE):  # noqa: ASYNC110 - nobody says when a child of a child ends
+                    await asyncio.sleep(LOOK_SECONDS)
+        self._signal(signal.SIGKILL)
+        await self.process.wait()
         self._writer.close()
 
     async def dismiss(self) -> None:
@@ -124,10 +132,13 @@ class Child:
         except TimeoutError:
             await self.kill()
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self.process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, number)
+    def _signal(self, number: int) -> bool:
+        """Send a signal to it and all that it started; whether any of them was there."""
+        try:
+            os.killpg(self.process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
 
 
 class Processes:
