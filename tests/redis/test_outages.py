@@ -250,6 +250,37 @@ async def test_who_meets_a_redis_without_memory_waits_for_it(own_redis: OwnRedis
         assert (await fleet.job_state(QUEUE, await sent)) is not None
 
 
+async def test_what_a_job_tells_keeps_no_outcome_back_where_redis_has_no_memory(
+    fleet: Fleet, own_redis: OwnRedis
+) -> None:
+    begun, full = asyncio.Event(), asyncio.Event()
+
+    @fleet.job(queue=QUEUE)
+    async def tell() -> str:
+        begun.set()
+        await full.wait()
+        current_job().log("done")
+        return "told"
+
+    redis = fleet.client()._redis
+    worker = fleet.worker(WorkerSettings(queues=(QUEUE,)))
+    serving = asyncio.create_task(worker.run())
+    job_id = await tell.enqueue()
+    await begun.wait()
+    worker._lanes[0]._client._patience = Patience(total=0.05)
+    await redis.config_set("maxmemory", 1)
+    full.set()
+
+    async def completed() -> bool:
+        view = await fleet.job_state(QUEUE, job_id)
+        return view is not None and (view.state, view.result) == (State.COMPLETED, "told")
+
+    await until(completed)
+    await redis.config_set("maxmemory", 0)
+    worker.stop()
+    await serving
+
+
 @pytest.mark.parametrize(
     ("message", "will_pass"),
     [

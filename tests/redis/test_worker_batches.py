@@ -187,6 +187,20 @@ async def test_a_batch_in_the_making_can_be_cancelled(fleet: Fleet) -> None:
     assert calls == [[2]]
 
 
+async def test_a_timeout_of_another_job_of_the_batch_is_told_as_such(fleet: Fleet) -> None:
+    @fleet.job(queue=QUEUE, batch=2, batch_wait=60, attempts=1)
+    async def slow(jobs: list[BatchItem[Document]]) -> None:
+        await asyncio.Event().wait()
+
+    ids = [await slow.enqueue(Document(1)), await slow.options(timeout=0.1).enqueue(Document(2))]
+    async with working(fleet):
+        views = [await ended(fleet, job_id) for job_id in ids]
+    assert [view.error.message for view in views if view.error] == [
+        "its batch took longer than the shortest timeout of the jobs in it, 0.1 s",
+        "the attempt took longer than its timeout of 0.1 s",
+    ]
+
+
 async def test_a_timeout_fails_all_that_are_left(fleet: Fleet) -> None:
     @fleet.job(queue=QUEUE, batch=2, timeout=0.1, attempts=1)
     async def index(jobs: list[BatchItem[Document]]) -> None:

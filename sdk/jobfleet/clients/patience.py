@@ -70,6 +70,11 @@ def passes(error: BaseException) -> bool:
     return isinstance(error, redis_errors.ResponseError) and any(mark in str(error)[:160] for mark in _PASSING)
 
 
+def lacks_memory(error: JobfleetError) -> bool:
+    """Whether Redis said that it has no memory left for what was asked."""
+    return isinstance(error.__cause__, redis_errors.OutOfMemoryError)
+
+
 def translated(error: BaseException, url: str) -> JobfleetError:
     """The error of jobfleet that says what redis-py said, without a password."""
     where = public_url(url)

@@ -129,5 +129,7 @@ def settle_ending(attempt: Attempt) -> None:
     if attempt.ending is Ending.CANCELLED:
         settle(attempt, verdict.cancelled(attempt.job))
     elif attempt.ending is Ending.TIMED_OUT:
-        policy, home = (attempt.handler.policy, attempt.handler.home) if attempt.handler else (PLAIN, "")
-        settle(attempt, verdict.failed(attempt.job, attempt.body, verdict.timed_out(attempt.body), policy, home))
+        handler = attempt.handler
+        policy, home = (handler.policy, handler.home) if handler else (PLAIN, "")
+        error = verdict.timed_out(attempt.body, attempt.limit if handler and handler.batch else None)
+        settle(attempt, verdict.failed(attempt.job, attempt.body, error, policy, home))

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from jobfleet.clients.asynchronous import AsyncClient
+from jobfleet.clients.patience import lacks_memory
 from jobfleet.errors import JobfleetError, Unavailable
 from jobfleet.report import Report
 from jobfleet.scripts.processing import Note, Outcome, note
@@ -66,7 +67,9 @@ class Reports:
         return not report.closed
 
     async def before(self, outcomes: Sequence[Outcome]) -> None:
-        """Send what the attempts told whose outcomes come next.
+        """Send what the attempts told whose outcomes come next; where Redis has no memory left, these go without it.
+
+        Outcomes are taken all the same then, and may be what gives memory free.
 
         Raises:
             Unavailable: Redis gave no answer; nothing is forgotten.
@@ -74,7 +77,12 @@ class Reports:
         if self._open:
             found = (self._open.get((outcome.id, outcome.attempt)) for outcome in outcomes)
             if ending := [report for report in found if report is not None]:
-                await self._send(ending)
+                try:
+                    await self._send(ending)
+                except Unavailable as error:
+                    if not lacks_memory(error):
+                        raise
+                    log.warning("Redis has no memory for what jobs told last: %s", error, extra={"jobs": len(ending)})
 
     async def run(self) -> None:
         """Send whenever there is something, for ever."""

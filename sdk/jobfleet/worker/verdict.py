@@ -20,9 +20,12 @@ class TimedOut(TimeoutError):
     """The attempt took longer than the job's timeout."""
 
 
-def timed_out(body: Body | None) -> TimedOut:
-    """The error of an attempt that took longer than its job allows."""
-    return TimedOut(f"the attempt took longer than its timeout of {body.timeout if body else None} s")
+def timed_out(body: Body | None, batch_seconds: float | None = None) -> TimedOut:
+    """The error of an attempt that took longer than its job allows, or any of its batch: then after how long."""
+    own = body.timeout if body else None
+    if batch_seconds is None or batch_seconds == own:
+        return TimedOut(f"the attempt took longer than its timeout of {own} s")
+    return TimedOut(f"its batch took longer than the shortest timeout of the jobs in it, {batch_seconds} s")
 
 
 class UnknownJob(Exception):
