@@ -165,6 +165,36 @@ async def test_a_handler_that_exits_the_interpreter_only_fails_its_job(fleet: Fl
             assert view.error.kind == "SystemExit"
 
 
+async def test_where_no_thread_can_be_started_jobs_wait_for_one_or_fail(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = 0
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        nonlocal allowed
+        if thread.name.startswith("jobfleet-handler"):
+            if allowed == 0:
+                raise RuntimeError("can't start new thread")
+            allowed -= 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+
+    @fleet.job(queue=QUEUE, attempts=1)
+    def work() -> str:
+        return threading.current_thread().name
+
+    async with working(fleet, concurrency=8):
+        view = await ended(fleet, await work.enqueue())
+        assert view.error is not None
+        assert view.error.message == "can't start new thread"
+        allowed = 1
+        views = [await ended(fleet, job_id) for job_id in await work.enqueue_many([{}] * 8)]
+    assert {view.state for view in views} == {State.COMPLETED}
+    assert len({view.result for view in views}) == 1
+
+
 async def test_a_plain_function_may_run_on_the_loop(fleet: Fleet) -> None:
     @fleet.job(queue=QUEUE, run_in="loop")
     def where() -> str:

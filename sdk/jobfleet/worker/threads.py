@@ -10,12 +10,15 @@ import asyncio
 import contextlib
 import contextvars
 import itertools
+import logging
 import math
 import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
+
+log = logging.getLogger("jobfleet.worker")
 
 Call = Callable[[], Any]
 Done = Callable[[Any, BaseException | None], None]
@@ -38,9 +41,16 @@ class Threads:
         """Run ``call`` in a thread, in a copy of the caller's context; then ``done`` on the loop with what it gave."""
         self._pending += 1
         if self._pending > self._threads:
-            self._threads += 1
             name = f"jobfleet-handler-{next(self._names)}"
-            threading.Thread(target=self._work, name=name, daemon=True).start()
+            try:
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+                self._threads += 1
+            except RuntimeError as error:  # the system gives no more: the call waits for a thread, if there is one
+                log.warning("a thread cannot be started: %s", error, extra={"threads": self._threads})
+                if self._threads == 0:
+                    self._done.append((done, None, error))
+                    self._loop.call_soon(self._tell)
+                    return
         self._calls.put((contextvars.copy_context(), call, done))
 
     def future(self, call: Call) -> asyncio.Future[Any]:
