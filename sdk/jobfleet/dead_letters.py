@@ -57,7 +57,7 @@ def carry(realm: str, queue: str, seal: Seal = PLAIN, by: Author | None = None) 
             letter = letter_of(queue, job, target, seal)
         except SealError as error:
             log.warning("a failed job cannot be forwarded here: %s", error, extra={"queue": queue, "job": job.id})
-        except ValueError as error:
+        except (ValueError, IndexError, RecursionError) as error:  # the others go on all the same
             log.warning("a failed job is not forwarded: %s", error, extra={"queue": queue, "job": job.id, "to": target})
             stay.append(failure)
         else:

@@ -297,3 +297,17 @@ def test_synchronous_code_reads_and_writes_settings_and_forwards(redis_url: str)
     assert (settings.dead_letter, settings.max_active, settings.max_deliveries) == (GRAVE, 3, 3)
     assert queue.forward() == 0
     fleet.close_sync()
+
+
+async def test_a_failed_job_whose_failures_cannot_be_read_keeps_no_other_back(fleet: Fleet) -> None:
+    @fleet.job(queue=QUEUE, attempts=1)
+    async def develop() -> None:
+        raise Unrecoverable("blank")
+
+    queue = fleet.queue(QUEUE)
+    await queue.configure(dead_letter=GRAVE)
+    async with working(fleet):
+        broken, sound = [(await ended(fleet, await develop.enqueue())).id for _ in range(2)]
+    await fleet.client()._redis.hset("jf:{test/photos}:errors", broken, b"cut")
+    assert await queue.forward() == 2
+    assert await letters(fleet) == [sound]

@@ -71,6 +71,8 @@ class Keeper:
             except JobfleetError as error:
                 self._trouble_until = time.monotonic() + self._settings.lease_ms / 1000
                 log.warning("a heartbeat failed: %s", error, extra={"queue": lane.queue})
+            except Exception:  # whatever is wrong with one beat, the lease needs the next
+                log.exception("a heartbeat broke", extra={"queue": lane.queue})
         for lane in to_forward:
             self._forward(lane)
 
@@ -83,6 +85,8 @@ class Keeper:
                     break
         except JobfleetError as error:
             log.warning("failed jobs are not forwarded yet: %s", error, extra={"queue": lane.queue})
+        except Exception:  # as above
+            log.exception("failed jobs cannot be forwarded", extra={"queue": lane.queue})
 
     def _beat(self, lane: Lane) -> bool:
         """One heartbeat; whether there are failed jobs to be forwarded."""
