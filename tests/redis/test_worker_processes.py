@@ -262,6 +262,14 @@ async def test_the_start_of_a_process_is_not_the_jobs_time(fleet: Fleet, monkeyp
     assert (view.result, timers) == ("ran", [True, False])
 
 
+async def test_a_process_that_takes_too_long_to_start_says_so(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "START_SECONDS", 0)
+    async with working(fleet):
+        view = await ended(fleet, await process_jobs.where.options(attempts=1).enqueue(1))
+    assert view.error is not None
+    assert view.error.message == "the process has not imported fixtures.process_jobs in 0 s"
+
+
 def test_a_function_that_no_process_can_import_is_refused() -> None:
     fleet = Fleet()
     with pytest.raises(ConfigurationError, match="must be defined at the top of a module"):

@@ -56,6 +56,7 @@ class Child:
 
         Raises:
             ProcessEnded: it did not come that far.
+            TimeoutError: nor in :data:`START_SECONDS`.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -69,8 +70,10 @@ class Child:
             writer.write(pack(Start(module, *log_format.installed)))
             async with asyncio.timeout(START_SECONDS):
                 unpack(Ready, await child._hear())
-        except BaseException:
+        except BaseException as error:
             await asyncio.shield(asyncio.ensure_future(child.kill()))
+            if isinstance(error, TimeoutError):
+                raise TimeoutError(f"the process has not imported {module} in {START_SECONDS:g} s") from error
             raise
         return child
 
