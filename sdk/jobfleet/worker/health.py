@@ -7,6 +7,7 @@ no part in either: a ReplicaSet deletes Pods that are not ready before any that 
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -24,6 +25,18 @@ def stalled(lanes: Sequence[Lane], stall_seconds: float, now: float) -> str:
         if limit is not None and silent > max(stall_seconds, limit + stall_seconds / 2):
             return f"the claim loop of queue {lane.queue} has not come round for {silent:.0f} s"
     return ""
+
+
+class _Server(ThreadingHTTPServer):
+    """Hears IPv4 and, where there is that, IPv6: a Pod may have addresses of the latter only."""
+
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
 
 class Health:
@@ -58,10 +71,9 @@ class Health:
                 """Probes are no news."""
 
         try:
-            self._server = ThreadingHTTPServer(("", port), Handler)
+            self._server = _Server(("", port), Handler)
         except OSError as error:
             raise ConfigurationError(f"health_port: port {port} cannot be opened: {error}") from error
-        self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="jobfleet-health", daemon=True).start()
 
     @property
