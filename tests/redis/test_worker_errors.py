@@ -323,6 +323,28 @@ async def test_a_signal_without_a_time_fails_its_job_with_a_sentence(fleet: Flee
     assert view.error.message.startswith("Timeless: its seconds are None")
 
 
+async def test_every_failed_attempt_is_a_line_of_the_workers_log(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    @fleet.job(queue=QUEUE, attempts=2, backoff=Backoff(seconds=0))
+    def develop() -> None:
+        raise OSError("no \x1b[2J\nwater " + "x" * 600)
+
+    @fleet.job(queue=QUEUE)
+    async def fine() -> None: ...
+
+    async with working(fleet):
+        await ended(fleet, await fine.enqueue())
+        job_id = await develop.enqueue()
+        await ended(fleet, job_id)
+    records = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert [one.message for one in records] == ["an attempt failed, and the job will be tried again", "a job failed"]
+    told = records[0].__dict__
+    assert (told["queue"], told["job"], told["handler"], told["attempt"]) == (QUEUE, job_id, "develop", 1)
+    assert told["error"].startswith("OSError: no \\x1b[2J\\nwater xxx")
+    assert len(told["error"].encode()) <= 500
+
+
 async def test_a_stop_iteration_in_a_thread_fails_its_job_whatever_is_around_it(fleet: Fleet) -> None:
     class Around(Middleware):
         async def around_run(self, job: JobContext, call_next: CallNext) -> Any:

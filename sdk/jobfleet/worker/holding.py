@@ -6,8 +6,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from jobfleet import codec
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.job import ClaimedJob
+from jobfleet.plain import cut, plain
 from jobfleet.scripts.processing import Outcome
 from jobfleet.worker import verdict
 from jobfleet.worker.attempt import Attempt, Ending, end
@@ -22,6 +24,10 @@ log = logging.getLogger("jobfleet.worker")
 
 CALL_BYTES = 8 * 1024 * 1024
 """What the outcomes of one exchange weigh about at most, so that Redis has them within the bound of a call."""
+MOST_ERROR_BYTES = 500
+"""What a log line tells of a failure; all of it is kept with the job."""
+
+_FAILED = {"retry": "an attempt failed, and the job will be tried again", "fail": "a job failed"}
 
 
 class Holding:
@@ -86,6 +92,8 @@ class Holding:
         """An attempt's outcome, to be handed in with the next exchange."""
         if self._running.get(attempt.job.id) is attempt:
             del self._running[attempt.job.id]
+        if outcome.verdict in _FAILED:
+            _tell(attempt, outcome)
         self.outcomes.append(outcome)
         self._stir()
 
@@ -164,3 +172,16 @@ class Holding:
             log.warning("a job was leased and never seen; returned", extra={"queue": self._queue, "job": job_id})
             self.outcomes.append(Outcome(job_id, number, "return"))
             self._stir()
+
+
+def _tell(attempt: Attempt, outcome: Outcome) -> None:
+    """Log a failure in one line; its traceback is kept with the job."""
+    failure = codec.unpack_failure(outcome.data[4:])
+    fields = {
+        "queue": attempt.job.queue,
+        "job": outcome.id,
+        "handler": attempt.body.name if attempt.body else "",
+        "attempt": outcome.attempt,
+        "error": cut(plain(f"{failure.kind}: {failure.message}"), MOST_ERROR_BYTES),
+    }
+    log.warning(_FAILED[outcome.verdict], extra=fields)
