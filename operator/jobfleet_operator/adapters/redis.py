@@ -59,9 +59,8 @@ class Redises:
         if inspector is None:
             try:
                 inspector = Inspector(url, self._actor)
-            except (ValueError, JobfleetError) as error:
-                msg = f"the Redis URL is not valid: {error}"
-                raise InspectionError(msg) from error
+            except JobfleetError as error:
+                raise InspectionError(str(error)) from error
             self._inspectors[url] = inspector
             self._listeners[url] = asyncio.create_task(self._listen(inspector), name="wakes")
         return inspector
@@ -84,6 +83,11 @@ class Redises:
             found, unreadable = await self.at(url).read(wanted, ahead_ms)
         except InspectionError as error:
             self._note_outage(url, wanted, str(error))
+            return {}
+        except Exception as error:
+            # What nobody thought of must not hold up the queues in other Redis servers.
+            log.exception("a Redis was asked in vain")
+            self._note_outage(url, wanted, f"{type(error).__name__}: {error}")
             return {}
         if outage is not None:
             outage.queues.difference_update(wanted)

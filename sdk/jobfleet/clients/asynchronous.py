@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 
 from jobfleet.clients import wire
 from jobfleet.clients.address import check_url, public_url
+from jobfleet.clients.opening import opened
 from jobfleet.clients.patience import (
     ANSWER_SECONDS,
     BLOCK_SECONDS,
@@ -48,12 +49,12 @@ class AsyncClient:
         self._streaming: redis.asyncio.Redis | None = None
 
     def _connect(self, answer_seconds: float | None) -> redis.asyncio.Redis:
-        return redis.asyncio.Redis.from_url(
+        return opened(
+            redis.asyncio.Redis.from_url,
             self.url,
             protocol=2,
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=answer_seconds,
-            socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
         )
 

@@ -16,6 +16,7 @@ from redis.retry import Retry
 import redis
 from jobfleet.clients import wire
 from jobfleet.clients.address import check_url
+from jobfleet.clients.opening import opened
 from jobfleet.clients.patience import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
@@ -44,12 +45,12 @@ class SyncClient:
     def __init__(self, url: str, patience: Patience | None = None, answer_seconds: float = ANSWER_SECONDS) -> None:
         self.url = check_url(url)
         self._patience = patience or Patience()
-        self._redis = redis.Redis.from_url(
+        self._redis = opened(
+            redis.Redis.from_url,
             self.url,
             protocol=2,
             socket_connect_timeout=min(CONNECT_SECONDS, answer_seconds),
             socket_timeout=answer_seconds,
-            socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
         )
         self._ready: list[tuple[Any, float]] = []

@@ -44,7 +44,21 @@ async def test_only_the_first_failure_is_waited_for() -> None:
 
 async def test_a_wrong_url_is_told_as_an_outage_and_not_raised() -> None:
     redises = Redises(lambda _: None)
-    assert await redises.read("nonsense://", {PHOTOS: 0}) == {}
+    for url in ("nonsense://", "redis://:pass/word@redis:6379/0", "redis://redis/0?colour=red"):
+        assert await redises.read(url, {PHOTOS: 0}) == {}
+        assert "the Redis URL" in redises.why(url, PHOTOS)
+    await redises.close()
+
+
+async def test_what_nobody_thought_of_holds_up_no_other_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read(*_: Any) -> Any:
+        raise AttributeError("no attribute")
+
+    monkeypatch.setattr(Inspector, "read", read)
+    redises = Redises(lambda _: None)
+    url = "redis://127.0.0.1:1/0"
+    assert await redises.read(url, {PHOTOS: 0}) == {}
+    assert redises.why(url, PHOTOS) == "AttributeError: no attribute"
     await redises.close()
 
 

@@ -23,6 +23,8 @@ from jobfleet import (
     WorkerSettings,
     codec,
 )
+from jobfleet.clients.asynchronous import AsyncClient
+from jobfleet.clients.blocking import SyncClient
 from jobfleet.environment import Environment
 from jobfleet.options import check_job_name, check_queue_name
 
@@ -154,6 +156,39 @@ def test_a_url_that_is_none_of_redis_is_refused_without_showing_its_password() -
     with pytest.raises(ConfigurationError, match="must begin with redis://") as caught:
         Fleet("http://user:secret@host/")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("redis://:12/secret@host:6379/0", r"URL 'redis://...' names no host and port, as in .* with %2F for a /"),
+        ("redis://:secret?@host:6379/0", "names no host and port"),
+        ("redis://:12?secret@host:6379/0", "names no host and port"),
+        ("redis://:12#secret@host:6379/0", "names no host and port"),
+        ("redis://[secret", "names no host and port"),
+        ("redis://host:70000/0", "names no host and port"),
+        ("redis://:secret@host:6379/photos", "URL 'redis://host:6379/photos' must end with the number of a database"),
+        (
+            "redis://:secret@host/0?colour=red",
+            "the options of the Redis URL 'redis://host/0' cannot be used: .*'colour'",
+        ),
+        ("redis://:secret@host/?db=secret", "the options .* cannot be used: Invalid value for 'db'"),
+        ("rediss://host/?ssl_cert_reqs=some", "the options .* cannot be used: Invalid SSL"),
+    ],
+)
+async def test_a_url_that_cannot_be_used_is_refused_without_showing_its_password(url: str, says: str) -> None:
+    for client in (AsyncClient, SyncClient):
+        with pytest.raises(ConfigurationError, match=says) as caught:
+            client(url)
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://host", "redis://:a%2Fb@host:6379/", "redis:///1", "unix:///run/redis.sock?db=1"]
+)
+async def test_a_url_that_can_be_used_is_taken(url: str) -> None:
+    for client in (AsyncClient, SyncClient):
+        assert client(url).url == url
 
 
 @pytest.mark.parametrize(
