@@ -13,7 +13,8 @@ import sys
 from pydantic import ValidationError
 
 from jobfleet_operator import names, scaling, terms
-from jobfleet_operator.adapters.kube import Kube, KubeError
+from jobfleet_operator.adapters import credentials
+from jobfleet_operator.adapters.kube import Kube, KubeError, NotFound
 from jobfleet_operator.models import LastDecision, WorkerPoolSpec
 from jobfleet_operator.world import Key, Manifest, PoolResource, read_pool
 
@@ -156,20 +157,39 @@ def main(arguments: list[str]) -> int:
         epilog="`kubectl get workerpool NAME -o json | jobfleet explain -` needs no access of its own.",
     )
     parser.add_argument("subject", metavar="workerpool/NAME", help="the pool; - reads its manifest as JSON")
-    parser.add_argument("-n", "--namespace", default="default", help="its namespace (default: %(default)s)")
+    parser.add_argument("-n", "--namespace", help="its namespace (default: that of kubectl's context)")
     options = parser.parse_args(arguments)
     kind, slash, name = options.subject.rpartition("/")
     if slash and kind.lower() not in KINDS:
         parser.error(f"{kind} cannot be explained, a WorkerPool can: workerpool/{name}")
+    if not name:
+        parser.error("name the WorkerPool, as in workerpool/photos")
     try:
-        body = json.load(sys.stdin) if name == "-" else asyncio.run(_fetched(Key(options.namespace, name)))
+        body = _given() if name == "-" else _found(options.namespace or credentials.namespace(), name)
         if body.get("kind") != names.WORKER_POOL:
             parser.error(f"this is no WorkerPool but {body.get('kind')!r}")
         sys.stdout.write(f"{words(body)}\n")
-    except (KubeError, ValueError) as error:
+    except (credentials.CredentialsError, KubeError, ValueError) as error:
         sys.stderr.write(f"jobfleet explain: {error}\n")
         return 1
     return 0
+
+
+def _given() -> Manifest:
+    try:
+        body = json.load(sys.stdin)
+    except ValueError as error:
+        msg = f"standard input is no manifest in JSON, as `kubectl get workerpool NAME -o json` prints it: {error}"
+        raise ValueError(msg) from error
+    return body if isinstance(body, dict) else {}
+
+
+def _found(namespace: str, name: str) -> Manifest:
+    try:
+        return asyncio.run(_fetched(Key(namespace, name)))
+    except NotFound as error:
+        msg = f"namespace {namespace} has no WorkerPool {name}; -n NAMESPACE looks in another one"
+        raise ValueError(msg) from error
 
 
 async def _fetched(key: Key) -> Manifest:

@@ -68,6 +68,7 @@ async def test_the_authority_in_the_url_is_trusted_and_nothing_else(tls_port: tu
     stranger = quote(Authority("another").pem, safe="")
     assert "CERTIFICATE_VERIFY_FAILED" in await ask(good.replace(authority, stranger))
     assert "certificate is not valid for '127.0.0.1'" in await ask(good.replace("localhost", "127.0.0.1"))
+    assert "asks for a password: put it into the URL" in await ask(good.replace(f":{PASSWORD}@", ""))
     said = await ask(good.replace(PASSWORD, "not-this"))
     assert "password" in said
     assert "not-this" not in said

@@ -9,8 +9,12 @@ from pathlib import Path
 import aiohttp
 import yaml
 from kubernetes.aio import client, config
+from kubernetes.aio.config import kube_config
 
 TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+UNREADABLE = (config.ConfigException, OSError, yaml.YAMLError, TypeError, AttributeError)
+"""What the library raises over a kubeconfig that is none; the last two where it is YAML of something else."""
 
 
 class CredentialsError(Exception):
@@ -29,11 +33,32 @@ async def read() -> client.Configuration:
         if in_cluster():
             config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
         else:
+            _look_for_kubeconfig()
             await config.load_kube_config(client_configuration=found)  # type: ignore[no-untyped-call]
-    except (config.ConfigException, OSError, yaml.YAMLError) as error:
+    except UNREADABLE as error:
         msg = f"the credentials for Kubernetes cannot be read: {error}"
         raise CredentialsError(msg) from error
     return found
+
+
+def _look_for_kubeconfig() -> None:
+    places = kube_config.KUBE_CONFIG_DEFAULT_LOCATION
+    if not any(Path(place).expanduser().exists() for place in places.split(os.pathsep) if place):
+        msg = f"there is no kubeconfig at {places!r}: set KUBECONFIG to where yours is"
+        raise CredentialsError(msg)
+
+
+def namespace() -> str:
+    """Which one is meant where nobody names one: the Pod's, or that of kubectl's context. Raises CredentialsError."""
+    if in_cluster():
+        return TOKEN.with_name("namespace").read_text(encoding="utf-8").strip()
+    try:
+        _look_for_kubeconfig()
+        _, context = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+    except UNREADABLE as error:
+        msg = f"the credentials for Kubernetes cannot be read: {error}"
+        raise CredentialsError(msg) from error
+    return str(context["context"].get("namespace") or "default")
 
 
 def token(found: client.Configuration) -> str:

@@ -80,4 +80,8 @@ def translated(error: BaseException, url: str) -> JobfleetError:
     where = public_url(url)
     if passes(error):
         return Unavailable(f"Redis at {where} gave no usable answer: {error}")
+    if "unauthenticated" in str(error):  # how a long call is refused before Redis has looked for a password
+        return JobfleetError(
+            f"Redis at {where} asks for a password: put it into the URL, as in redis://:password@redis:6379/0"
+        )
     return JobfleetError(f"Redis at {where} refused the call: {error}")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobfleet import cli
+from jobfleet_operator.adapters.kube import Kube, NotFound
 from jobfleet_operator.explain import words
+from jobfleet_operator.world import Key, Manifest
 from unit.operator.people import meta
 
 DECISION = {
@@ -72,6 +75,63 @@ def test_the_command_reads_a_manifest_and_refuses_what_is_none(
     assert explained("-") == 2
     assert "this is no WorkerPool but 'Pod'" in capsys.readouterr().err
     assert explained("jobqueue/photos") == 2
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One whose context has the namespace `shop`."""
+    context = {"name": "it", "context": {"cluster": "it", "user": "it", "namespace": "shop"}}
+    clusters, users = [{"name": "it", "cluster": {"server": "http://127.0.0.1:1"}}], [{"name": "it", "user": {}}]
+    config = {"clusters": clusters, "users": users, "contexts": [context], "current-context": "it"}
+    place = tmp_path / "config"
+    place.write_text(json.dumps(config))
+    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(place))
+    return place
+
+
+def test_without_a_namespace_the_one_of_kubectls_context_is_meant(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def get(_: Kube, __: str, key: Key, ___: str) -> Manifest:
+        if key != Key("shop", "photos"):
+            raise NotFound("no such thing")
+        return body()
+
+    monkeypatch.setattr(Kube, "get", get)
+    assert explained("workerpool/photos") == 0
+    assert "WorkerPool shop/photos" in capsys.readouterr().out
+    assert explained("workerpool/photos", "-n", "films") == 1
+    assert "namespace films has no WorkerPool photos; -n NAMESPACE looks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("subject", "given", "says"),
+    [
+        ("workerpool/", "", "name the WorkerPool, as in workerpool/photos"),
+        ("-", "photos", "standard input is no manifest in JSON"),
+        ("-", "[]", "this is no WorkerPool but None"),
+        ("workerpool/photos", "", "the credentials for Kubernetes cannot be read: "),
+    ],
+)
+def test_what_cannot_be_explained_is_said_in_a_sentence(
+    subject: str,
+    given: str,
+    says: str,
+    kubeconfig: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kubeconfig.write_text("photos")
+    monkeypatch.setattr("sys.stdin", io.StringIO(given))
+    assert explained(subject) > 0
+    assert says in capsys.readouterr().err
+
+
+def test_without_a_kubeconfig_it_says_where_it_looked(kubeconfig: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kubeconfig.unlink()
+    assert explained("workerpool/photos") == 1
+    told = f"jobfleet explain: there is no kubeconfig at '{kubeconfig}': set KUBECONFIG to where yours is\n"
+    assert capsys.readouterr().err == told
 
 
 def test_without_the_operators_packages_it_says_how_to_get_them(
