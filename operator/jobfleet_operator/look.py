@@ -177,7 +177,7 @@ def with_status(pool: PoolResource, memory: PoolMemory) -> PoolResource:
         return replace(pool, status=memory.status.written)
     if memory.decision is None:
         memory.decision = _decision_of(pool.status)
-        memory.why = next(iter((memory.decision or {}).get("reasons", [])), "")
+        memory.why = "; ".join((memory.decision or {}).get("reasons", []))
         memory.generation = memory.generation or pool.status.get("deploymentGeneration")
     return pool
 

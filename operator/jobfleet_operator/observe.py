@@ -154,10 +154,10 @@ def _remember(
     before, aged_at = observation.size, memory.history.aged_at
     memory.history, memory.goal, memory.limited = decision.history, decision.size, decision.limit is not None
     if not memory.why:
-        memory.why = decision.reasons[0]
+        memory.why = "; ".join(decision.reasons)
     if decision.size == before:
         return
-    memory.why = decision.reasons[0]
+    memory.why = "; ".join(decision.reasons)
     known, fallback = observation.load is not None, spec.scaling.fallback
     load = observation.load or scaling.Load(0)
     number = (memory.decision or {}).get("number", 0) + 1

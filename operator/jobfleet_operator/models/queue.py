@@ -99,8 +99,8 @@ class JobQueueSpec(Part):
 
     paused: bool = Field(
         default=False,
-        description="While true, jobs are accepted but none is started; running jobs finish. "
-        "Paused backlog does not make a fleet grow.",
+        description="While true, jobs are accepted but none is started; spec.runningWhenPaused says what running ones "
+        "do. Paused backlog does not make a fleet grow.",
     )
     running_when_paused: Literal["Finish", "Return"] = Field(
         default="Finish",

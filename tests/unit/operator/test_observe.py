@@ -13,6 +13,7 @@ import pytest
 from jobfleet.inspection import Circuit, QueueAddress, QueueSettings, QueueSnapshot
 from jobfleet_operator import observe
 from jobfleet_operator.cache import Cache, Kind
+from jobfleet_operator.look import with_status
 from jobfleet_operator.memory import PoolMemory, QueueMemory, Sample
 from jobfleet_operator.reconcile import PoolScene
 from jobfleet_operator.world import Key
@@ -197,6 +198,16 @@ def test_a_decision_in_the_status_that_cannot_be_read_is_no_obstacle() -> None:
     scene = looked(snapshot(), memory, status={"lastDecision": {"number": "seven"}})
     assert scene.decision is not None
     assert memory.decision is None
+
+
+def test_why_a_pool_has_its_size_tells_also_what_bounds_it() -> None:
+    memory = PoolMemory()
+    assert looked(snapshot(waiting=500), memory, maxReplicas=6).decision is not None
+    assert memory.why == "backlog 500 at 20 a worker asks for 25; limited to 6: that is the maximum"
+    successor = PoolMemory()
+    status = {"lastDecision": memory.decision}
+    assert with_status(looked(snapshot(waiting=500), status=status).pool, successor).status == status
+    assert successor.why == memory.why
 
 
 def test_a_decision_in_the_status_without_reasons_is_no_obstacle() -> None:
