@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +62,8 @@ def main() -> int:
         if not stays:
             _take_down()
     if stays:
-        print(farewell(kubeconfig, NAMESPACE, CLUSTER))
+        own = None if shutil.which("kubectl") else Path(tool("path", "kubectl"))
+        print(farewell(kubeconfig, NAMESPACE, CLUSTER, own))
     print(last_line, flush=True)
     return status
 
