@@ -40,17 +40,21 @@ class Team:
     def name(self) -> str:
         return self.kubectl.namespace
 
-    def helm(self, *words: str) -> None:
+    def helm(self, *words: str) -> str:
         who = (f"--kubeconfig={self.kubectl.kubeconfig}", f"--namespace={self.name}", f"--kube-as-user={self.name}")
         done = subprocess.run([self.product.helm, *who, *words], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def install(self) -> None:
         values = {"watchNamespaces": f"{{{self.name}}}", "crds.install": "false"}
         values |= {"image.repository": "localhost/jobfleet", "image.tag": "dev"}
         values |= {"redis.embedded.image.repository": "localhost/redis", "redis.embedded.image.tag": "dev"}
         settings = [f"--set={key}={value}" for key, value in values.items()]
-        self.helm("install", "jobfleet", str(ROOT / "charts" / "jobfleet"), "--wait", "--timeout=120s", *settings)
+        told = self.helm(
+            "install", "jobfleet", str(ROOT / "charts" / "jobfleet"), "--wait", "--timeout=120s", *settings
+        )
+        assert f"\n  kubectl -n {self.name} get jobqueues,workerpools\n" in told, "it advises what the team may do"
 
     def play(self) -> None:
         """The whole path: a queue and a pool, jobs, workers, and back to none."""
