@@ -345,6 +345,18 @@ async def test_every_failed_attempt_is_a_line_of_the_workers_log(
     assert len(told["error"].encode()) <= 500
 
 
+async def test_a_queue_that_no_job_is_declared_for_is_told_when_its_worker_starts(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    @fleet.job(queue=QUEUE)
+    async def fine() -> None: ...
+
+    async with working(fleet, queues=(QUEUE, "fotos")) as worker:
+        await worker.started.wait()
+    (record,) = [record for record in caplog.records if "no job is declared for a queue" in record.message]
+    assert (record.__dict__["queue"], record.__dict__["declared"]) == ("fotos", QUEUE)
+
+
 async def test_a_stop_iteration_in_a_thread_fails_its_job_whatever_is_around_it(fleet: Fleet) -> None:
     class Around(Middleware):
         async def around_run(self, job: JobContext, call_next: CallNext) -> Any:

@@ -179,6 +179,13 @@ class Worker:
                     "worker started",
                     extra={"worker": settings.id, "queues": ",".join(queues), "slots": slots.total},
                 )
+                for queue in queues:
+                    if not self._registry.names(queue):
+                        declared = ",".join(self._registry.queues())
+                        log.warning(
+                            "no job is declared for a queue that this worker serves: its jobs will fail as unknown",
+                            extra={"queue": queue, "declared": declared},
+                        )
                 self.started.set()
                 await self._serve(loops)
                 health.ending = True
