@@ -9,6 +9,7 @@ The files are committed. `--check` regenerates them, compares, and exits with 1 
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,15 @@ def _convert(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     if "items" in schema:
         result["items"] = _convert(schema["items"], definitions)
     rules = list(schema.get("rules", []))
+    remarks = [result["description"]] if "description" in result else []
     if "remedy" in schema:
+        remarks.append(f"From {result['minimum']} to {result['maximum']}.")
         rules.append(_bounds_rule(result, schema["remedy"]))
+    default = result.get("default")
+    if isinstance(default, int | str):
+        remarks.append(f"Default: {default if isinstance(default, str) else json.dumps(default)}.")
+    if remarks:  # `kubectl explain` shows nothing but the text
+        result["description"] = " ".join(remarks)
     if rules:
         result["x-kubernetes-validations"] = rules
     return result

@@ -173,8 +173,9 @@ def test_kubectl_get_shows_the_columns_of_the_design(shop: Shop) -> None:
 
 def test_kubectl_explain_teaches(shop: Shop) -> None:
     queue = " ".join(shop.kubectl("explain", "jobqueue.spec").split())
-    assert "jobs are accepted but none is started; running jobs finish" in queue
+    assert "jobs are accepted but none is started; spec.runningWhenPaused says what running ones do" in queue
     assert "How many workers may die while they run the same job before it is failed as poison" in queue
+    assert "do not count here. From 1 to 100. Default: 3." in queue
     scaling = " ".join(shop.kubectl("explain", "workerpool.spec.scaling").split())
     assert "How many jobs (waiting, running or due) one worker is expected to carry" in scaling
     for path in ("jobqueue.status", "workerpool.status", "workerpool.spec", "workerpool.spec.template.spec"):
