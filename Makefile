@@ -51,8 +51,9 @@ format: setup ## put the code into shape
 verify: lint ## lint, and what is generated equals what is committed
 	$(BIN)/python -m jobfleet_operator.crd --check crds
 
-crds: setup ## generate crds/ from the models
+crds: setup ## generate crds/ and the chart's copy from the models
 	$(BIN)/python -m jobfleet_operator.crd crds
+	cp crds/*.yaml charts/jobfleet/files/crds/
 
 lock: setup ## pin the newest versions of all dependencies (needs uv)
 	uv pip compile pyproject.toml --extra operator --extra fast --universal --upgrade \
