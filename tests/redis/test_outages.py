@@ -250,6 +250,34 @@ async def test_who_meets_a_redis_without_memory_waits_for_it(own_redis: OwnRedis
         assert (await fleet.job_state(QUEUE, await sent)) is not None
 
 
+async def test_a_redis_without_memory_is_emptied_by_workers_that_come_then(fleet: Fleet, own_redis: OwnRedis) -> None:
+    ran: list[int] = []
+
+    @fleet.job(queue=QUEUE)
+    async def develop(n: int) -> None:
+        ran.append(n)
+
+    await develop.enqueue_many({"n": n} for n in range(20))
+    redis = fleet.client()._redis
+    await redis.config_set("maxmemory", 1)
+    worker = fleet.worker(WorkerSettings(queues=(QUEUE,), concurrency=3))
+    serving = asyncio.create_task(worker.run())
+
+    async def emptied() -> bool:
+        status = await fleet.status(QUEUE)
+        return status.completed_total == 20 and [one.alive for one in status.workers] == [True]
+
+    await until(emptied)
+    queue = fleet.queue(QUEUE)
+    await queue.pause()
+    await queue.resume()
+    assert await queue.obliterate(QUEUE, force=True) == 20
+    assert sorted(ran) == list(range(20))
+    await redis.config_set("maxmemory", 0)
+    worker.stop()
+    await serving
+
+
 async def test_what_a_job_tells_keeps_no_outcome_back_where_redis_has_no_memory(
     fleet: Fleet, own_redis: OwnRedis
 ) -> None:

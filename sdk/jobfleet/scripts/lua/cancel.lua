@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- cancel: a job that waits or is delayed ends at once; of one that runs its worker is told, and when it hands the attempt
 -- in, or loses it, the job is cancelled, unless it completed before.
 --

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- clean: forget the oldest jobs of one state that came into it before a time, a bounded number in one call.
 --
 -- KEYS[1..44]    the queue, as in _queue.lua

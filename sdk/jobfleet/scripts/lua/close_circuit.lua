@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- close_circuit: somebody who knows better closes a circuit; what was counted is forgotten, and workers go on.
 --
 -- KEYS[1..44]   the queue, as in _queue.lua

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- configure: write a queue's settings; what a new setting lets through wakes a worker. What really changed is told in the audit.
 --
 -- KEYS[1] config    hash

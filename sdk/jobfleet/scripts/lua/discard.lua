@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- discard: forget jobs that have ended, by their ids.
 --
 -- KEYS[1..44]  the queue, as in _queue.lua

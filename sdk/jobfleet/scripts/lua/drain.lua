@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- drain: from this call on the named workers are given nothing more, until the mark runs out: whoever wants them drained says
 -- so again in time, so that they go on when nobody does any more. Their busy counts come back from the same instant, so that
 -- a worker with none can be ended safely. A name that a worker will have is marked ahead: the worker is given nothing from its

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- forwarded: the dead-letter queue has these jobs; from now on they are kept here as all failed jobs are.
 --
 -- KEYS[1..44]  the queue, as in _queue.lua

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- group: give one group its own weight and limits, or take them away.
 --
 -- KEYS[1..44]    the queue, as in _queue.lua

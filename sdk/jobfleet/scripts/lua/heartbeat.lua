@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- heartbeat: a worker renews its lease, says how it is, and learns what it holds.
 --
 -- KEYS[1] workers   zset  worker by end of lease, ms

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- promote: delayed jobs whose time has come go to the end of their lines; what no worker is there to do, the operator does.
 --
 -- KEYS[1..44]       the queue, as in _queue.lua

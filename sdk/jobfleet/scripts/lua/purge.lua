@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- purge: delete a queue with all that is in it but its audit, which outlives it by 90 days, or until it is used again. The
 -- memory is given back in the background.
 --

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- reclaim: the jobs of a worker that died go back to the head of their lines, in their order; a job that has lost more leases than
 -- allowed is poison and fails. Where the lease still runs, nothing happens unless the caller knows the worker dead.
 --

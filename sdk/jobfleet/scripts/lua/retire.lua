@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- retire: a worker that has settled everything takes its name off the list.
 --
 -- KEYS[1] workers   zset

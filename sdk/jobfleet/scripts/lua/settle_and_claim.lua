@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- settle_and_claim: take the results of finished jobs and hand out new ones, in one round trip.
 -- An outcome counts only while this worker still holds the job at that attempt (its field in "active"): the fence.
 --

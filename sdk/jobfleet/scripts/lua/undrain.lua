@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- undrain: the named workers are given jobs again.
 --
 -- KEYS[1] draining  zset
