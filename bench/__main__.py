@@ -6,15 +6,13 @@ import argparse
 import dataclasses
 import datetime
 import platform
-import signal
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NoReturn
 
 from bench import environments, machine, rounds, table
 from bench.children import Broken
+from bench.console import deliver, run, say
 from bench.measures import all_measures
 from bench.options import QUICK, Options
 from bench.peer import Peer, all_peers
@@ -59,11 +57,6 @@ def sizes(said: argparse.Namespace) -> Options:
     return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
-def say(line: str) -> None:
-    """Progress."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
-
-
 def install(peers: list[Peer]) -> list[Peer]:
     """Those peers that could be installed."""
     usable = []
@@ -100,7 +93,6 @@ def main() -> int:
     known, measures = all_peers(), all_measures()
     peers = install([peer for key, peer in known.items() if not said.peer or key in said.peer])
     chosen = [m for name, m in measures.items() if (name in said.measure if said.measure else not m.optional)]
-    signal.signal(signal.SIGTERM, _stop)
     begun, load = time.monotonic(), machine.load()
     results: list[rounds.Result] = []
     with tempfile.TemporaryDirectory(prefix="jobfleet-bench-") as folder, RedisServer(Path(folder)) as server:
@@ -109,22 +101,10 @@ def main() -> int:
         results += [rounds.run(measure, peers, stand, say) for measure in chosen]
     facts["Took"] = f"{(time.monotonic() - begun) / 60:.0f} minutes" + (" (--quick: a smoke run)" if said.quick else "")
     page = table.page(results, {peer.key: peer for peer in peers}, facts)
-    print(page)
     whole = not (said.peer or said.measure or said.quick)
-    if output := said.output or (RESULTS if whole else None):
-        output.write_text(page)
-        say(f"wrote {output}")
+    deliver(page, said.output or (RESULTS if whole else None))
     return 1 if any(result.failures for result in results) else 0
 
 
-def _stop(*_: object) -> NoReturn:
-    raise SystemExit("told to stop")
-
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Broken as error:
-        sys.exit(f"bench: {error}")
-    except KeyboardInterrupt:
-        sys.exit("bench: interrupted")
+    run(main, Broken)

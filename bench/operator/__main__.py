@@ -8,17 +8,15 @@ import contextlib
 import dataclasses
 import datetime
 import platform
-import signal
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NoReturn
 
 import yaml
 
 from bench import machine
 from bench.children import Broken
+from bench.console import deliver, run, say
 from bench.operator import page, population
 from bench.operator.api import Api
 from bench.operator.phases import Phases
@@ -58,11 +56,6 @@ def sizes(said: argparse.Namespace) -> Sizes:
     )
 
 
-def say(line: str) -> None:
-    """Progress."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
-
-
 async def measure(plant: Plant, chosen: Sizes) -> page.Results:
     """All phases, one after the other."""
     async with Api(plant.kubeconfig) as api, contextlib.AsyncExitStack() as stack:
@@ -84,7 +77,6 @@ def main() -> int:
     """Measure and print the page."""
     said = parser().parse_args()
     chosen = sizes(said)
-    signal.signal(signal.SIGTERM, _stop)
     begun, load = time.monotonic(), machine.load()
     with tempfile.TemporaryDirectory(prefix="jobfleet-bench-") as folder, plant(Path(folder)) as built:
         facts = {
@@ -96,21 +88,9 @@ def main() -> int:
         results = asyncio.run(measure(built, chosen))
         facts["Took"] = f"{(time.monotonic() - begun) / 60:.0f} minutes; load {machine.load():.1f} at the end"
     text = page.page(results, facts)
-    print(text)
-    if output := said.output or (RESULTS if chosen == Sizes() else None):
-        output.write_text(text)
-        say(f"wrote {output}")
+    deliver(text, said.output or (RESULTS if chosen == Sizes() else None))
     return 0
 
 
-def _stop(*_: object) -> NoReturn:
-    raise SystemExit("told to stop")
-
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (Broken, ClusterToolError) as error:
-        sys.exit(f"bench: {error}")
-    except KeyboardInterrupt:
-        sys.exit("bench: interrupted")
+    run(main, Broken, ClusterToolError)

@@ -6,13 +6,11 @@ import argparse
 import contextlib
 import datetime
 import platform
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "photos"))
@@ -22,6 +20,7 @@ from photo_demo.pod_watch import PodWatch  # noqa: E402
 
 from bench import machine  # noqa: E402
 from bench.children import Broken  # noqa: E402
+from bench.console import deliver, run, say  # noqa: E402
 from bench.table import table, times  # noqa: E402
 from bench.zero.rounds import STAGES, WORKERS, Round, play, seconds  # noqa: E402
 from bench.zero.stage import NAMESPACE, redis_of, stage  # noqa: E402
@@ -54,11 +53,6 @@ def page(rounds: Sequence[Round], facts: Mapping[str, str]) -> str:
     return "\n".join([*lines, *table(["ms", "samples", "p50", "p90", "p99", "max"], rows)]) + "\n"
 
 
-def say(line: str) -> None:
-    """Progress."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
-
-
 def measure(count: int, patience: float, log: Path) -> list[Round]:
     """So many rounds, and one before them that is not counted."""
     rounds = []
@@ -77,7 +71,6 @@ def main() -> int:
     said = parser().parse_args()
     if said.rounds < 1:
         raise Broken(f"--rounds: {said.rounds} must be at least 1")
-    signal.signal(signal.SIGTERM, _stop)
     begun, load = time.monotonic(), machine.load()
     with tempfile.TemporaryDirectory(prefix="jobfleet-bench-") as folder:
         rounds = measure(said.rounds, said.patience, Path(folder) / "forward.log")
@@ -89,21 +82,9 @@ def main() -> int:
         "Took": f"{(time.monotonic() - begun) / 60:.0f} minutes",
     }
     text = page(rounds, facts)
-    print(text)
-    if output := said.output or (RESULTS if said.rounds == ROUNDS else None):
-        output.write_text(text)
-        say(f"wrote {output}")
+    deliver(text, said.output or (RESULTS if said.rounds == ROUNDS else None))
     return 0
 
 
-def _stop(*_: object) -> NoReturn:
-    raise SystemExit("told to stop")
-
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (Broken, DemoError) as error:
-        sys.exit(f"bench: {error}")
-    except KeyboardInterrupt:
-        sys.exit("bench: interrupted")
+    run(main, Broken, DemoError)
