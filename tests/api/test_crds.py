@@ -13,6 +13,7 @@ from jobfleet_operator import crd
 
 CONTAINERS = "template.spec.containers"
 WORKER = {"name": "worker", "image": "a"}
+FLOOR = {"schedule": "0 8 * * 1-5", "durationMinutes": 60, "minReplicas": 1}
 
 
 def with_change(manifest: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -59,6 +60,7 @@ WRONG_POOLS = [
     ("rollout.maxSurge", 1.5, "spec.rollout.maxSurge"),
     ("mode", "Off", 'spec.mode: .* supported values: "Auto", "Recommend"'),
     ("scaling.tolerancePercent", 90, "spec.scaling.tolerancePercent: .* from 0 to 50"),
+    ("scaling.floors", [FLOOR | {"schedule": "0 8 * *"}], "spec.scaling.floors has five fields: minute, hour"),
     ("template", None, "spec.template.spec.containers is empty: give the Pod one container"),
     (CONTAINERS, [], "spec.template.spec.containers is empty: give the Pod one container"),
     (CONTAINERS, [{"image": "a"}], "spec.template.spec.containers has a container without a name: give"),
@@ -113,6 +115,10 @@ def test_a_wrong_worker_pool_is_refused_with_a_sentence(shop: Shop, path: str, v
 def test_a_wrong_job_queue_is_refused_with_a_sentence(shop: Shop, path: str, value: Any, sentence: str) -> None:
     with pytest.raises(AssertionError, match=sentence):
         shop.apply(with_change(queue_manifest(), path, value))
+
+
+def test_a_schedule_of_five_fields_is_taken_however_it_is_spaced(shop: Shop) -> None:
+    shop.apply(with_change(pool_manifest(), "scaling.floors", [FLOOR, FLOOR | {"schedule": " */5  8 L MAR\t1-5 "}]))
 
 
 def test_names_that_cannot_become_pods_or_keys_are_refused(shop: Shop) -> None:

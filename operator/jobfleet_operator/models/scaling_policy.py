@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from jobfleet_operator.models.parts import Part, remark
+from jobfleet_operator.models.parts import Part, remark, rule
 
 
 class ScaleUp(Part):
@@ -56,9 +56,17 @@ class CalendarFloor(Part):
     """A time at which the pool has at least so many workers, whatever its backlog."""
 
     schedule: str = Field(
-        min_length=9,
         max_length=100,
         description="When it begins, as a cron expression of five fields: minute, hour, day, month, weekday.",
+        json_schema_extra=remark(
+            rules=[
+                rule(
+                    r"self.matches(r'^\s*\S+(\s+\S+){4}\s*$')",
+                    "a schedule of spec.scaling.floors has five fields: minute, hour, day, month, weekday, "
+                    "as in 0 8 * * 1-5",
+                )
+            ]
+        ),
     )
     time_zone: str = Field(
         default="UTC", max_length=64, description="Time zone of the schedule, such as Europe/Berlin."
