@@ -132,6 +132,8 @@ def _trouble_of(container: Manifest) -> tuple[str, str] | None:
     state = container.get("state") or {}
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
     why = f"it ended with {ended.get('reason') or 'Error'} ({ended.get('exitCode')})" if ended else ""
+    if said := _last_line(ended.get("message") or ""):
+        why += f", and said {said!r}"
     waiting = state.get("waiting") or {}
     if waiting.get("reason", "") not in _HARMLESS_WAITS:
         message = waiting.get("message") or f"container {container['name']} waits"
@@ -141,6 +143,15 @@ def _trouble_of(container: Manifest) -> tuple[str, str] | None:
     times = container.get("restartCount") or 0
     again = f", started again {times} times" if times else ""
     return ended.get("reason") or "Error", f"container {container['name']}: {why}{again}"
+
+
+def _last_line(message: str) -> str:
+    r"""The last thing that a container said before it ended, at most 200 characters of it.
+
+    >>> _last_line("Traceback ...\nModuleNotFoundError: No module named 'jobs'\n\n")
+    "ModuleNotFoundError: No module named 'jobs'"
+    """
+    return next((line.strip()[:200] for line in reversed(message.splitlines()) if line.strip()), "")
 
 
 def _worker_ended_ms(spec: Manifest, status: Manifest) -> int | None:

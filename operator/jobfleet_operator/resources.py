@@ -217,6 +217,8 @@ def _equip(container: Manifest, pool: str, spec: WorkerPoolSpec) -> None:
     container["env"] = [*kept, *injected]
     source = {"secretRef": {"name": names.connection_secret(spec.queues[0])}}
     container["envFrom"] = [*(one for one in container.get("envFrom") or [] if one != source), source]
+    # What it said last is then in the Pod's status, and so in the pool's conditions.
+    container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     # A start that imports for a minute is no failure; afterwards thirty silent seconds are.
     container.setdefault("startupProbe", _probe("/livez", period_seconds=1, failures=120))
     container.setdefault("livenessProbe", _probe("/livez", period_seconds=10, failures=3))

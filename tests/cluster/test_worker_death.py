@@ -42,12 +42,12 @@ def test_the_job_of_a_container_that_ended_in_a_pod_that_stays_does_not_wait_for
 
 
 def test_a_pod_that_crashes_again_and_again_is_named_with_the_reason(arena: Arena) -> None:
-    arena.set_up(minReplicas=1, template=containers(command=["sh", "-c", "exit 3"]))
+    arena.set_up(minReplicas=1, template=containers(command=["sh", "-c", "echo no photos >&2; exit 3"]))
     (pod,) = eventually(arena.pod_names, "there is a Pod")
     eventually(lambda: arena.condition("WorkersHealthy").get("reason") == "CrashLoopBackOff", "it is told")
     message = arena.condition("WorkersHealthy")["message"]
     assert message.startswith(f"Pod {pod} cannot run: CrashLoopBackOff: ")
-    assert message.endswith("it ended with Error (3)")
+    assert message.endswith("it ended with Error (3), and said 'no photos'")
 
 
 def test_a_pod_whose_image_cannot_be_had_is_named_with_the_reason(arena: Arena) -> None:

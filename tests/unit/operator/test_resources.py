@@ -44,6 +44,7 @@ def test_the_container_named_worker_is_the_one_that_is_equipped() -> None:
     assert "env" not in side
     assert side["securityContext"] == resources.CONTAINER_SECURITY
     assert {"name": "JOBFLEET_POOL", "value": "photos"} in worker["env"]
+    assert (side.get("terminationMessagePolicy"), worker["terminationMessagePolicy"]) == (None, "FallbackToLogsOnError")
 
 
 def test_what_the_user_says_stays() -> None:

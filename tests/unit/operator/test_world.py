@@ -77,6 +77,10 @@ def test_a_sidecar_that_a_webhook_puts_first_is_not_taken_for_the_worker() -> No
             ("CrashLoopBackOff", "back-off 10s restarting; it ended with Error (3)"),
         ),
         (
+            container(BACKED_OFF, {"terminated": {"exitCode": 1, "message": "Traceback ...\nKeyError: 'REALM'\n\n"}}),
+            ("CrashLoopBackOff", """back-off 10s restarting; it ended with Error (1), and said "KeyError: 'REALM'\""""),
+        ),
+        (
             container({"waiting": {"reason": "ErrImagePull", "message": "no such image"}}),
             ("ErrImagePull", "no such image"),
         ),
