@@ -12,14 +12,14 @@ from pathlib import Path
 
 from bench import environments, machine, rounds, table
 from bench.children import Broken
-from bench.console import deliver, run, say
+from bench.console import FIGURES, deliver, run, say
 from bench.measures import all_measures
 from bench.options import QUICK, Options
 from bench.peer import Peer, all_peers
 from bench.redis_server import RedisServer
 from bench.stand import Stand
 
-RESULTS = Path(__file__).parent / "results.md"
+RESULTS = FIGURES / "beside-peers.md"
 BUSY_LOAD = 0.5
 """Above this load before the run the page says that others were at work."""
 
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     reader.add_argument("--measure", action="append", choices=list(measures), help="only this measure; may repeat")
     reader.add_argument("--quick", action="store_true", help="a smoke run: one round of small sizes")
     reader.add_argument(
-        "--output", type=Path, help="the page to write [bench/results.md if all is measured, else none]"
+        "--output", type=Path, help="the page to write [docs/figures/beside-peers.md if all is measured, else none]"
     )
     for field in dataclasses.fields(Options):
         kind = int if isinstance(getattr(QUICK, field.name), int) else float

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+FIGURES = Path(__file__).parents[1] / "docs" / "figures"
+"""Where the documentation has the pages of whole runs."""
+
 
 def say(line: str) -> None:
     """Progress."""

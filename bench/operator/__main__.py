@@ -16,7 +16,7 @@ import yaml
 
 from bench import machine
 from bench.children import Broken
-from bench.console import deliver, run, say
+from bench.console import FIGURES, deliver, run, say
 from bench.operator import page, population
 from bench.operator.api import Api
 from bench.operator.phases import Phases
@@ -27,7 +27,7 @@ from cluster_tool.errors import ClusterToolError
 
 KINDS = ("jobqueues", "workerpools")
 ROOT = Path(__file__).parents[2]
-RESULTS = Path(__file__).with_name("results.md")
+RESULTS = FIGURES / "operator.md"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         "and warm start, cost while nothing happens, from enqueue to the patched Deployment, cost while numbers move.",
     )
     reader.add_argument("--quick", action="store_true", help="a smoke run of small sizes")
-    reader.add_argument("--output", type=Path, help="the page to write [bench/operator/results.md at default sizes]")
+    reader.add_argument("--output", type=Path, help="the page to write [docs/figures/operator.md at default sizes]")
     for one in dataclasses.fields(Sizes):
         quick = getattr(QUICK, one.name)
         kind = int if isinstance(quick, int) else float

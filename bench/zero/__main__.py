@@ -20,7 +20,7 @@ from photo_demo.pod_watch import PodWatch  # noqa: E402
 
 from bench import machine  # noqa: E402
 from bench.children import Broken  # noqa: E402
-from bench.console import deliver, run, say  # noqa: E402
+from bench.console import FIGURES, deliver, run, say  # noqa: E402
 from bench.table import table, times  # noqa: E402
 from bench.zero.rounds import STAGES, WORKERS, Round, play, seconds  # noqa: E402
 from bench.zero.stage import NAMESPACE, redis_of, stage  # noqa: E402
@@ -29,7 +29,7 @@ from jobfleet import Fleet  # noqa: E402
 
 ROUNDS = 10
 MARK = "<!-- Made by `make bench-zero`; change it there. -->"
-RESULTS = Path(__file__).with_name("results.md")
+RESULTS = FIGURES / "from-zero.md"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     )
     reader.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"jobs, one after the other [{ROUNDS}]")
     reader.add_argument("--patience", type=float, default=120.0, metavar="S", help="after which it gives up [120]")
-    reader.add_argument("--output", type=Path, help=f"the page to write [bench/zero/results.md at {ROUNDS} rounds]")
+    reader.add_argument("--output", type=Path, help=f"the page to write [docs/figures/from-zero.md at {ROUNDS} rounds]")
     return reader
 
 
