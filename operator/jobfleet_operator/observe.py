@@ -153,11 +153,10 @@ def _remember(
 ) -> None:
     before, aged_at = observation.size, memory.history.aged_at
     memory.history, memory.goal, memory.limited = decision.history, decision.size, decision.limit is not None
-    if not memory.why:
+    if not memory.why or decision.size != before:
         memory.why = "; ".join(decision.reasons)
     if decision.size == before:
         return
-    memory.why = "; ".join(decision.reasons)
     known, fallback = observation.load is not None, spec.scaling.fallback
     load = observation.load or scaling.Load(0)
     number = (memory.decision or {}).get("number", 0) + 1

@@ -136,12 +136,17 @@ class Unrecoverable(HandlerSignal):
     """The job can never succeed: it fails now, with no further attempt."""
 
 
+def is_delay(seconds: object) -> bool:
+    """Whether it is a number of seconds for which something may be put off: from 0 to :data:`MAX_DELAY_SECONDS`."""
+    return isinstance(seconds, int | float) and 0 <= seconds <= MAX_DELAY_SECONDS
+
+
 class _Wait(HandlerSignal):
     """What the signals that name a time have in common."""
 
     def __init__(self, seconds: float, reason: str = "") -> None:
         name = type(self).__name__
-        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_DELAY_SECONDS:
+        if not is_delay(seconds):
             raise ValueError(f"{name}(seconds={seconds!r}): give seconds from 0 to {MAX_DELAY_SECONDS} (ten years)")
         super().__init__(reason or f"{name} for {seconds} s")
         self.seconds = seconds

@@ -16,7 +16,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobfleet.errors import MAX_DELAY_SECONDS, ConfigurationError, HandlerSignal, RateLimited, RetryAfter, Snooze
+from jobfleet.errors import (
+    MAX_DELAY_SECONDS,
+    ConfigurationError,
+    HandlerSignal,
+    RateLimited,
+    RetryAfter,
+    Snooze,
+    is_delay,
+)
 from jobfleet.retry import Backoff
 
 Decision = HandlerSignal | Backoff
@@ -92,7 +100,7 @@ def _timed(decision: Decision) -> Decision:
     """The decision itself, if its time is one: a class of signals made by the user may have left it out."""
     if isinstance(decision, RetryAfter | Snooze | RateLimited):
         seconds: Any = getattr(decision, "seconds", None)
-        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_DELAY_SECONDS:
+        if not is_delay(seconds):
             raise ValueError(
                 f"{type(decision).__name__}: its seconds are {seconds!r}, not 0 to {MAX_DELAY_SECONDS} (ten years); "
                 "a class of your own calls super().__init__(seconds)"
@@ -140,6 +148,6 @@ def decide(error: BaseException, policy: Policy, failures: int = 1) -> Decision 
     seconds = None if policy.retry_in is None else policy.retry_in(failures, error)
     if seconds is None:
         return None
-    if not 0 <= seconds <= MAX_DELAY_SECONDS:
+    if not is_delay(seconds):
         raise ValueError(f"retry_in gave {seconds!r}; it must give seconds from 0 to {MAX_DELAY_SECONDS} (ten years)")
     return RetryAfter(seconds)

@@ -3,7 +3,9 @@
 A kubelet puts a new token in the file before the old one ends, so whoever is refused reads again.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -29,16 +31,22 @@ def in_cluster() -> bool:
 async def read() -> client.Configuration:
     """Where the API server is and who we are. Raises CredentialsError."""
     found = client.Configuration()
-    try:
+    with _reading():
         if in_cluster():
             config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
         else:
             _look_for_kubeconfig()
             await config.load_kube_config(client_configuration=found)  # type: ignore[no-untyped-call]
+    return found
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
     except UNREADABLE as error:
         msg = f"the credentials for Kubernetes cannot be read: {error}"
         raise CredentialsError(msg) from error
-    return found
 
 
 def _look_for_kubeconfig() -> None:
@@ -52,12 +60,9 @@ def namespace() -> str:
     """Which one is meant where nobody names one: the Pod's, or that of kubectl's context. Raises CredentialsError."""
     if in_cluster():
         return TOKEN.with_name("namespace").read_text(encoding="utf-8").strip()
-    try:
+    with _reading():
         _look_for_kubeconfig()
         _, context = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
-    except UNREADABLE as error:
-        msg = f"the credentials for Kubernetes cannot be read: {error}"
-        raise CredentialsError(msg) from error
     return str(context["context"].get("namespace") or "default")
 
 

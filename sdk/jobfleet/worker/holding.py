@@ -122,22 +122,27 @@ class Holding:
 
         False: it does not run here, or its claim's answer has yet to come, and then it is ended when it has.
         """
+        if self._cancelled(job_id, number):
+            return True
+        if self._exchanges:
+            self._to_cancel[job_id, number] = self._exchanges.begun
+        return False
+
+    def arrived(self) -> None:
+        """An exchange is over, and its jobs run: end those that were cancelled before they came."""
+        for (job_id, number), begun in list(self._to_cancel.items()):
+            if (
+                self._cancelled(job_id, number) or self._exchanges.oldest >= begun
+            ):  # else one under way may yet bring it
+                del self._to_cancel[job_id, number]
+
+    def _cancelled(self, job_id: str, number: int) -> bool:
         attempt = self._running.get(job_id)
         if attempt is None or attempt.job.attempt != number:
-            if self._exchanges:
-                self._to_cancel[job_id, number] = self._exchanges.begun
             return False
         log.info("job cancelled while it ran", extra={"queue": self._queue, "job": job_id, "attempt": number})
         end(attempt, Ending.CANCELLED)
         return True
-
-    def arrived(self) -> None:
-        """An exchange is over, and its jobs run: end those that were cancelled before they came."""
-        for word, begun in list(self._to_cancel.items()):
-            if self.cancel(*word) or self._exchanges.oldest >= begun:  # else one under way may still bring it
-                del self._to_cancel[word]
-            else:
-                self._to_cancel[word] = begun
 
     def lost(self, job_id: str, number: int) -> None:
         """Redis says that an attempt is this worker's no more: end its handler, and tell nothing more of it."""
