@@ -9,6 +9,7 @@ from aiohttp import web
 from api.conftest import Operators
 from api.gate import Gate, is_watch, is_write, refusal
 from api.stage import Shop, enqueue, pool_manifest, probe, queue_manifest, ready, until
+from jobfleet_operator.main import SOURCES
 
 WAIT_SECONDS = 4
 ALONE = {"JOBFLEET_LEADER_ELECTION": "false"}
@@ -48,15 +49,15 @@ async def test_a_server_that_asks_everybody_to_wait_is_asked_seldom_and_all_is_d
     operator = operators(KUBECONFIG=str(way.kubeconfig), **ALONE)
     shop.apply(queue_manifest(), pool_manifest())
     await until("the Deployment is there", lambda: shop.replicas() == 0)
+    await until("it watches", lambda: len(way.watches()) == len(SOURCES))
     way.instead = lambda _: refusal(429, **{"Retry-After": str(WAIT_SECONDS)})
     way.cut()
     await enqueue(shop, redis_url, 60)
+    watches = lambda: [gaps for (_, _, is_watch), gaps in waits(way).items() if is_watch]  # noqa: E731
+    await until("each watch asked and asked again", lambda: len(watches()) >= len(SOURCES) and all(watches()))
     await until("it says so", lambda: probe(operator.health_port, "/readyz") == 503)
     assert probe(operator.health_port, "/livez") == 200
-    gaps = waits(way)
-    watched = {where: found for (_, where, is_one), found in gaps.items() if is_one}
-    assert watched
-    assert all(gap >= WAIT_SECONDS for found in watched.values() for gap in found), watched
+    assert all(gap >= WAIT_SECONDS for gaps in watches() for gap in gaps), waits(way)
     shop.apply(pool_manifest("late", minReplicas=1))
     way.instead = None
     await until("nothing was lost", lambda: shop.replicas() == shop.replicas("late") == 3, 40)
