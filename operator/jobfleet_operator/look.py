@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from jobfleet.inspection import QueueAddress, QueueSnapshot
-from jobfleet_operator import drain, floors, limits, lineage, scaling, terms
+from jobfleet_operator import drain, floors, limits, lineage, scaling, status, terms
 from jobfleet_operator.cache import Cache
 from jobfleet_operator.memory import Flow, PoolMemory, QueueMemory
 from jobfleet_operator.models import LastDecision, WorkerPoolSpec
@@ -15,9 +15,6 @@ from jobfleet_operator.world import Key, Manifest, PoolResource
 
 REACTION_SECONDS = 2
 """From the time that a delayed job could be seen until a Pod is made for it, at the latest."""
-
-HELD = frozenset({"RedisUnreachable", "QueueUnreadable"})
-"""Troubles that may pass by themselves: a pool keeps what it knew before."""
 
 Trouble = tuple[str, str]
 """A reason in CamelCase and a sentence."""
@@ -107,7 +104,7 @@ def observation(
     trouble: Trouble | None,
 ) -> scaling.Observation | None:
     """What the decision is made from; None: there is none to be made."""
-    if pool.spec is None or (trouble is not None and trouble[0] not in HELD):
+    if pool.spec is None or (trouble is not None and trouble[0] not in status.HELD):
         return None
     queues = queues_of(pool)
     # Jobs that its workers still hold of queues which it does not name any more need them, and no others.

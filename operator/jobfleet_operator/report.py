@@ -209,6 +209,10 @@ def pool_findings(facts: PoolFacts) -> list[Finding]:
     elif facts.behind_circuit:
         why = "jobs wait behind an open circuit and ask for no workers: see the JobQueue's condition CircuitClosed"
         limited = Finding(status.SCALING_LIMITED, "True", "CircuitOpen", why)
+    elif facts.trouble is not None:
+        limited = Finding(
+            status.SCALING_LIMITED, "Unknown", facts.trouble[0], "what the pool needs is not known: see Ready"
+        )
     return [ready, _workers_finding(facts), _rollout_finding(facts), limited]
 
 
@@ -216,6 +220,8 @@ def _rollout_finding(facts: PoolFacts) -> Finding:
     """How far a roll-out has come. A Pod that its Deployment counts as one of an older template is not looked at."""
     seen, released = facts.deployment, [pod for pod in facts.pods if pod.released and pod.live]
     existing, updated = (seen.existing, seen.updated) if seen is not None and seen.settled else (0, 0)
+    if facts.trouble is not None and facts.trouble[0] not in status.HELD:
+        return Finding(status.ROLLED_OUT, "Unknown", facts.trouble[0], "nothing is rolled out now: see Ready")
     if not released and updated == existing:
         return Finding(status.ROLLED_OUT, "True", "UpToDate", "every worker is on the newest template")
     said = f"{updated} of {existing + len(released)} workers are on the new template"

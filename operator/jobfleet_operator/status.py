@@ -19,6 +19,9 @@ ROLLED_OUT = "RolledOut"
 DEAD_LETTER_READY = "DeadLetterReady"
 CIRCUIT_CLOSED = "CircuitClosed"
 
+HELD = frozenset({"RedisUnreachable", "QueueUnreadable"})
+"""Reasons of troubles that may pass by themselves: a pool keeps what it knew before, and its roll-out goes on."""
+
 MESSAGE_LIMIT = 1024
 """Characters that the API server keeps of a message."""
 

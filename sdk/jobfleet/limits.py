@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobfleet import codec
-from jobfleet.errors import InvalidJob
+from jobfleet import checks, codec
 from jobfleet.options import check_group_name
 from jobfleet.settings import MOST
 
@@ -32,9 +31,9 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("max_active", "rate", "max_length", "group_max_active", "group_rate"):
             if getattr(self, name) is not None:
-                _check_whole(name, getattr(self, name))
+                checks.whole(name, getattr(self, name), 0, MOST)
         for name in ("rate_seconds", "group_rate_seconds"):
-            _check_number(name, getattr(self, name), 0.001, MOST // 1000, "seconds")
+            checks.number(name, getattr(self, name), 0.001, MOST // 1000, what="seconds")
 
     def settings(self) -> dict[str, int]:
         """What is given, as the queue keeps it."""
@@ -58,18 +57,8 @@ def group_config(group: str, weight: float, max_active: int, rate: int, rate_sec
         InvalidJob: no group may be called so, or a value is out of its bounds; the error names it.
     """
     check_group_name(group)
-    _check_number("weight", weight, 0.001, 1000, "a number")
-    _check_whole("max_active", max_active)
-    _check_whole("rate", rate)
-    _check_number("rate_seconds", rate_seconds, 0.001, MOST // 1000, "seconds")
+    checks.number("weight", weight, 0.001, 1000)
+    checks.whole("max_active", max_active, 0, MOST)
+    checks.whole("rate", rate, 0, MOST)
+    checks.number("rate_seconds", rate_seconds, 0.001, MOST // 1000, what="seconds")
     return codec.pack_group(weight, max_active, rate, round(rate_seconds * 1000))
-
-
-def _check_whole(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
-        raise InvalidJob(name, f"{value!r} must be a whole number from 0 to {MOST}")
-
-
-def _check_number(name: str, value: object, least: float, most: float, what: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise InvalidJob(name, f"{value!r} must be {what} from {least} to {most}")

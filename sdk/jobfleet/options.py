@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, TypedDict
 
+from jobfleet import checks
 from jobfleet.errors import MAX_DELAY_SECONDS, InvalidJob
 from jobfleet.retry import MAX_ATTEMPTS, Backoff
 
@@ -39,13 +40,13 @@ class Dedup:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        _check_text("dedup.key", self.key, 256)
+        checks.text("dedup.key", self.key, 256)
         if self.mode not in ("unique", "throttle", "debounce"):
             raise InvalidJob("dedup.mode", f"{self.mode!r} is unknown; use 'unique', 'throttle' or 'debounce'")
         if (self.seconds is None) == (self.mode == "throttle"):
             raise InvalidJob("dedup.seconds", "give them with mode 'throttle', and only there")
         if self.seconds is not None:
-            _check_seconds("dedup.seconds", self.seconds, least=0.001)
+            checks.seconds("dedup.seconds", self.seconds, least=0.001)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +90,13 @@ class JobOptions:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_whole("priority", self.priority, FIRST_PRIORITY, LAST_PRIORITY)
-        _check_whole("attempts", self.attempts, 1, MAX_ATTEMPTS)
-        _check_seconds("delay", self.delay, least=0)
+        checks.whole("priority", self.priority, FIRST_PRIORITY, LAST_PRIORITY)
+        checks.whole("attempts", self.attempts, 1, MAX_ATTEMPTS)
+        checks.seconds("delay", self.delay)
         if not isinstance(self.backoff, Backoff):
             raise InvalidJob("backoff", f"{self.backoff!r:.80} must be a Backoff, as Backoff(seconds=5)")
         if self.timeout is not None:
-            _check_seconds("timeout", self.timeout, least=0.001)
+            checks.seconds("timeout", self.timeout, least=0.001)
         if self.run_at is not None:
             _check_run_at(self.run_at, self.delay)
         if self.job_id is not None and not (isinstance(self.job_id, str) and JOB_ID.fullmatch(self.job_id)):
@@ -109,11 +110,11 @@ class JobOptions:
         if self.dedup is not None:
             _check_dedup(self.dedup, self)
         if self.expires_in is not None:
-            _check_seconds("expires_in", self.expires_in, least=0.001)
+            checks.seconds("expires_in", self.expires_in, least=0.001)
         if self.keep_result is not None:
-            _check_seconds("keep_result", self.keep_result, least=0)
+            checks.seconds("keep_result", self.keep_result)
         if self.wait_when_full != 0.0:
-            _check_seconds("wait_when_full", self.wait_when_full, least=0)
+            checks.seconds("wait_when_full", self.wait_when_full)
         if not isinstance(self.metadata, Mapping):
             raise InvalidJob("metadata", f"{self.metadata!r:.80} must be a mapping of names to text; {{}}: none")
         for name, value in self.metadata.items():
@@ -175,7 +176,7 @@ def check_group_name(name: object) -> None:
     Raises:
         InvalidJob: it is no text of 1 to 128 printable characters without spaces.
     """
-    _check_text("group", name, 128)
+    checks.text("group", name, 128)
 
 
 def check_job_name(name: object) -> str:
@@ -227,23 +228,3 @@ def _check_dedup(dedup: object, options: JobOptions) -> None:
             "job_id", f"{dedup.key!r} is the key of 'debounce' too, so a later job would be known and none replaced; "
             "leave job_id out"
         )  # fmt: skip
-
-
-def _check_text(name: str, value: object, most: int) -> None:
-    if (
-        not isinstance(value, str)
-        or not 1 <= len(value) <= most
-        or any(c.isspace() or not c.isprintable() for c in value)
-    ):
-        raise InvalidJob(name, f"{value!r} must be 1 to {most} printable characters without spaces")
-
-
-def _check_whole(name: str, value: object, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidJob(name, f"{value!r} must be a whole number from {least} to {most}")
-
-
-def _check_seconds(name: str, value: object, least: float) -> None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= MAX_DELAY_SECONDS
-    if not good:
-        raise InvalidJob(name, f"{value!r} must be seconds from {least} to {MAX_DELAY_SECONDS} (ten years)")

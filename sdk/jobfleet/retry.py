@@ -6,7 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from jobfleet.errors import MAX_DELAY_SECONDS, InvalidJob
+from jobfleet import checks
+from jobfleet.errors import InvalidJob
 
 MAX_ATTEMPTS = 100
 """Attempts that a job may be given; its failures are counted in one byte."""
@@ -35,14 +36,9 @@ class Backoff:
     def __post_init__(self) -> None:
         if self.kind not in ("exponential", "fixed"):
             raise InvalidJob("backoff.kind", f"{self.kind!r} is unknown; use 'exponential' or 'fixed'")
-        _check("cap_seconds", self.cap_seconds, MAX_DELAY_SECONDS, f"{MAX_DELAY_SECONDS} (ten years)")
-        _check("seconds", self.seconds, self.cap_seconds, f"cap_seconds ({self.cap_seconds})")
-        _check("jitter", self.jitter, 1, "1")
-
-
-def _check(name: str, value: object, most: float, named: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise InvalidJob(f"backoff.{name}", f"{value!r} must be a number between 0 and {named}")
+        checks.seconds("backoff.cap_seconds", self.cap_seconds)
+        checks.number("backoff.seconds", self.seconds, 0, self.cap_seconds, named=f"cap_seconds ({self.cap_seconds})")
+        checks.number("backoff.jitter", self.jitter, 0, 1)
 
 
 def delay_ms(backoff: Backoff, failures: int, draw: float | None = None) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from jobfleet import checks
 from jobfleet.errors import InvalidJob
 from jobfleet.options import check_queue_name
 
@@ -128,12 +129,9 @@ def checked(queue: str, settings: Mapping[str, int | str]) -> dict[str, int | st
         if name in _TEXTS:
             _check_dead_letter(queue, name, value)
         elif name in _SWITCHES:
-            if value not in (0, 1):
-                raise InvalidJob(name, f"{value!r} must be true or false")
+            checks.truth(name, value)
         else:
-            least, most = BOUNDS[name]
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise InvalidJob(name, f"{value!r} must be a whole number from {least} to {most}")
+            checks.whole(name, value, *BOUNDS[name])
     return {name: _stored(value) for name, value in settings.items()}
 
 

@@ -5,25 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, TypeVar
 
-from jobfleet import dead_letters, flows, mending
+from jobfleet import checks, dead_letters, flows, mending
 from jobfleet.audit import AuditEntry
 from jobfleet.flows import FailureFilter, FailureGroup, Flow
 from jobfleet.job import JobLog, JobView
 from jobfleet.keys import queue_keys
 from jobfleet.limits import Limits, group_config
-from jobfleet.queues.common import (
-    ANY,
-    RESUMED,
-    Event,
-    Verbs,
-    age_ms,
-    ended_state,
-    ids_of,
-    known_state,
-    paused,
-    some,
-    spacing_us,
-)
+from jobfleet.queues import given
+from jobfleet.queues.common import ANY, RESUMED, Event, Verbs
 from jobfleet.scripts import looking, steering
 from jobfleet.scripts.command import Command
 from jobfleet.scripts.steering import Cancellation
@@ -52,11 +41,13 @@ class QueueHandle(Verbs):
 
     async def job(self, job_id: str) -> JobView | None:
         """One job, with its history and the worker that runs it; None where there is none, or no longer."""
-        return await self._follow(flows.job(*self._at, job_id, self._connections.seal))
+        return await self._follow(flows.job(*self._at, given.id_of(job_id), self._connections.seal))
 
     async def log(self, job_id: str, start: int = 0, limit: int = 1000) -> JobLog:
         """What a job's handlers logged, from line ``start`` on; below 0 it counts from the end."""
-        return await self._run(looking.read_log(*self._at, job_id, start, limit))
+        return await self._run(
+            looking.read_log(*self._at, given.id_of(job_id), given.line(start), given.count("limit", limit))
+        )
 
     async def jobs(self, state: State | str, limit: int = 100) -> list[JobView]:
         """Jobs of a state, at most ``limit``: of those that have ended the newest first, of delayed ones the next.
@@ -66,11 +57,13 @@ class QueueHandle(Verbs):
         Waiting ones come by priority, then those of groups, group by group; active ones worker by worker. The cost
         grows with ``limit``, and for active ones with the workers, not with the queue.
         """
-        return await self._follow(flows.jobs(*self._at, known_state(state), limit, self._connections.seal))
+        return await self._follow(
+            flows.jobs(*self._at, given.state(state), given.count("limit", limit), self._connections.seal)
+        )
 
     async def failed(self, wanted: FailureFilter = ANY, limit: int = 100) -> list[JobView]:
         """Failed jobs, the newest first."""
-        return await self._follow(flows.failed(*self._at, wanted, limit, self._connections.seal))
+        return await self._follow(flows.failed(*self._at, wanted, given.count("limit", limit), self._connections.seal))
 
     async def failures(self, wanted: FailureFilter = ANY, limit: int = 10_000) -> list[FailureGroup]:
         """Failed jobs by their cause, the most frequent first."""
@@ -78,14 +71,14 @@ class QueueHandle(Verbs):
 
     async def cancel(self, job_id: str) -> Cancellation:
         """Cancel a job, wherever it is; ``told``: it runs, and its worker ends it."""
-        return await self._follow(flows.cancel(*self._at, job_id, self._by))
+        return await self._follow(flows.cancel(*self._at, given.id_of(job_id), self._by))
 
     async def retry(self, *job_ids: str) -> int:
         """Try failed or cancelled jobs again, with all their attempts; returns how many of them are.
 
         One whose key of ``unique`` or ``debounce`` another job has taken meanwhile stays as it is, and does not count.
         """
-        answers = await self._run(steering.retry(*self._at, ids_of(job_ids), by=self._by)) if job_ids else []
+        answers = await self._run(steering.retry(*self._at, given.ids(job_ids), by=self._by)) if job_ids else []
         return sum(answers)
 
     async def retry_where(self, wanted: FailureFilter = ANY, *, per_second: float | None = None) -> int:
@@ -93,16 +86,16 @@ class QueueHandle(Verbs):
 
         Those whose key another job has stay, as in :meth:`retry`.
         """
-        flow = flows.retry_where(*self._at, wanted, spacing_us(per_second), self._connections.seal, self._by)
+        flow = flows.retry_where(*self._at, wanted, given.spacing_us(per_second), self._connections.seal, self._by)
         return await self._follow(flow)
 
     async def discard(self, *job_ids: str) -> int:
         """Forget jobs that have ended; returns how many."""
-        return await self._run(steering.discard(*self._at, ids_of(job_ids), self._by)) if job_ids else 0
+        return await self._run(steering.discard(*self._at, given.ids(job_ids), self._by)) if job_ids else 0
 
     async def clean(self, state: State | str, older_than: float = 0.0) -> int:
         """Forget the completed, failed or cancelled jobs that ended longer ago than that, in seconds."""
-        return await self._follow(flows.clean(*self._at, ended_state(state), age_ms(older_than), self._by))
+        return await self._follow(flows.clean(*self._at, given.ended(state), given.age_ms(older_than), self._by))
 
     async def mend(self) -> int:
         """Put jobs back that went astray; returns how many, 0 where all is well, as it should be.
@@ -118,7 +111,7 @@ class QueueHandle(Verbs):
         ``name`` repeats its name. Refused while jobs run, but with ``force``.
         """
         self._guard(name)
-        return await self._follow(flows.obliterate(*self._at, force=force, by=self._by))
+        return await self._follow(flows.obliterate(*self._at, force=checks.truth("force", force), by=self._by))
 
     async def pause(self, *, return_running: bool = False) -> None:
         """Hand out nothing more, to any worker anywhere; running jobs go on.
@@ -127,7 +120,7 @@ class QueueHandle(Verbs):
         and the jobs wait at the head of their lines again, unfailed. Workers hear of it at once; one that does not,
         with its next heartbeat. Where a JobQueue resource rules, set ``spec.paused`` instead.
         """
-        await self._follow(flows.configure(*self._at, paused(return_running), self._by))
+        await self._follow(flows.configure(*self._at, given.paused(return_running), self._by))
 
     async def resume(self) -> None:
         """End a pause."""
@@ -138,11 +131,11 @@ class QueueHandle(Verbs):
 
         What had been counted is forgotten. It opens again as soon as enough attempts fail again.
         """
-        return await self._run(steering.close_circuit(*self._at, group, self._by))
+        return await self._run(steering.close_circuit(*self._at, given.group(group), self._by))
 
     async def limit(self, limits: Limits) -> None:
         """Set limits."""
-        if settings := limits.settings():
+        if settings := given.limits(limits):
             await self._run(steering.configure(*self._at, settings, self._by))
 
     async def settings(self) -> QueueSettings:
@@ -184,7 +177,7 @@ class QueueHandle(Verbs):
         Raises:
             TimeoutError: it has not ended in ``timeout`` seconds.
         """
-        return await self._connections.ends(self.name).wait(job_id, timeout)
+        return await self._connections.ends(self.name).wait(given.id_of(job_id), given.timeout(timeout))
 
     async def audit(self, newest: int = 100) -> list[AuditEntry]:
         """Who did what to the queue, and why: at most so many entries, the newest first.
@@ -192,14 +185,14 @@ class QueueHandle(Verbs):
         Raises:
             InvalidJob: ``newest`` is below 1.
         """
-        return await self._run(looking.read_audit(*self._at, some(newest)))
+        return await self._run(looking.read_audit(*self._at, given.count("newest", newest, 1)))
 
     async def events(self, after: str = "$") -> AsyncIterator[Event]:
         """What happens from now on, or after the event with that id ("0": from the oldest that is kept). Never ends."""
-        key, client = queue_keys(*self._at).events, self._connections.client()
+        key, client, after = queue_keys(*self._at).events, self._connections.client(), given.event(after)
         if after == "$":
             after = await client.stream_end(key)
         while True:
-            for event_id, fields in await client.read_stream(key, after):
-                after = event_id
-                yield Event.read(event_id, fields)
+            for at, fields in await client.read_stream(key, after):
+                after = at
+                yield Event.read(at, fields)

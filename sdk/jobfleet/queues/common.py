@@ -1,16 +1,14 @@
-"""What both doors to a queue share: what they were given, and how it is checked."""
+"""What both doors to a queue share."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobfleet.audit import Author
-from jobfleet.errors import InvalidJob, JobfleetError
+from jobfleet.errors import JobfleetError
 from jobfleet.flows import FailureFilter
-from jobfleet.states import State
 
 if TYPE_CHECKING:
     from jobfleet.connections import Connections
@@ -40,78 +38,6 @@ class Event:
         if verb in CIRCUIT_VERBS:
             return cls(event_id, verb, (), ids or None)
         return cls(event_id, verb, tuple(ids.split()))
-
-
-def spacing_us(per_second: float | None) -> int:
-    """Microseconds from one job to the next.
-
-    >>> spacing_us(None), spacing_us(10), spacing_us(5000)
-    (0, 100000, 200)
-    """
-    if per_second is None:
-        return 0
-    if isinstance(per_second, bool) or not isinstance(per_second, int | float) or not 0.001 <= per_second < math.inf:
-        raise InvalidJob("per_second", f"{per_second!r} must be a number from 0.001; give none to retry all at once")
-    return round(1_000_000 / per_second)
-
-
-def paused(return_running: bool) -> dict[str, int]:
-    """The settings of a pause."""
-    return {"paused": 1, "return_running": int(return_running)}
-
-
-def known_state(state: State | str) -> State:
-    """The state of that name.
-
-    Raises:
-        InvalidJob: there is none.
-    """
-    try:
-        return State(state)
-    except ValueError:
-        raise InvalidJob("state", f"{state!r} is unknown; there are {', '.join(State)}") from None
-
-
-def ended_state(said: State | str) -> State:
-    """The state of that name, in which a job has ended. Errors as of :func:`known_state`, and where it has not."""
-    state = known_state(said)
-    if not state.terminal:
-        raise InvalidJob("state", f"{state.value!r} cannot be cleaned; give completed, failed or cancelled")
-    return state
-
-
-def ids_of(job_ids: tuple[str, ...]) -> tuple[str, ...]:
-    """The ids of jobs, as they were given.
-
-    Raises:
-        InvalidJob: one is no text.
-    """
-    for job_id in job_ids:
-        if not isinstance(job_id, str):
-            raise InvalidJob("job_ids", f"{job_id!r:.80} must be the id of a job; give several as retry(*ids)")
-    return job_ids
-
-
-def age_ms(older_than: float) -> int:
-    """An age in ms.
-
-    Raises:
-        InvalidJob: it is no number, or below 0.
-    """
-    if isinstance(older_than, bool) or not isinstance(older_than, int | float) or not 0 <= older_than < math.inf:
-        raise InvalidJob("older_than", f"{older_than!r:.80} must be 0 or more seconds")
-    return round(older_than * 1000)
-
-
-def some(newest: int) -> int:
-    """A number of entries.
-
-    Raises:
-        InvalidJob: it is below 1.
-    """
-    if newest < 1:
-        raise InvalidJob("newest", f"{newest!r} must be at least 1 entry")
-    return newest
 
 
 class Verbs:

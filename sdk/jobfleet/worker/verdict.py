@@ -108,24 +108,24 @@ def failed(job: ClaimedJob, body: Body | None, error: BaseException, policy: Pol
     """The attempt ended with an exception: the job fails for good, or runs again after a while.
 
     ``body`` is None where it could not be read, and then nothing can help. ``policy`` is the handler's
-    (``on_error``, ``retry_in``); ``home`` is the handler's package.
+    (``on_error``, ``retry_in``); ``home`` is the handler's package. The only exception of a group decides for it.
     """
     if isinstance(error, Decided):
         return error.outcome
-    failures = job.failures + 1
+    failures, cause = job.failures + 1, alone(error)
     try:
-        decision = decide(error, policy, failures)
+        decision = decide(cause, policy, failures)
     except BaseException as wrong:  # noqa: BLE001 - a rule is the user's function; its error joins the one it was asked about
         wrong.__context__ = error
-        decision, error = None, wrong
+        decision, error, cause = None, wrong, wrong
     if isinstance(decision, Snooze | RateLimited):
         wait = round(decision.seconds * 1000)
         return Outcome(job.id, job.attempt, "snooze" if isinstance(decision, Snooze) else "limit", b"", wait)
-    if isinstance(error, UnknownJob) and job.attempt == 1:
+    if isinstance(cause, UnknownJob) and job.attempt == 1:
         return Outcome(job.id, job.attempt, "snooze", b"", UNKNOWN_WAIT_MS)
-    final = body is None or isinstance(decision, Unrecoverable) or isinstance(error, InvalidJob)
+    final = body is None or isinstance(decision, Unrecoverable) or isinstance(cause, InvalidJob)
     data = codec.pack_failure(describe(job, error, home, final=final))
-    blameless = final or isinstance(error, UnknownJob)
+    blameless = final or isinstance(cause, UnknownJob)
     if final or body is None or failures >= body.attempts:
         return Outcome(job.id, job.attempt, "fail", data, blameless=blameless)
     if isinstance(decision, RetryAfter):
@@ -137,11 +137,22 @@ def failed(job: ClaimedJob, body: Body | None, error: BaseException, policy: Pol
 
 def describe(job: ClaimedJob, error: BaseException, home: str = "", *, final: bool = False) -> Failure:
     """An error as it is kept with the job."""
-    kind = kind_of(error)
-    trace = "" if type(error) in _KINDS else _trace_of(error)
-    message = text_of(error)
-    mark = fingerprint(kind, message, error.__traceback__, home)
+    cause = alone(error)
+    kind, message = kind_of(cause), text_of(cause)
+    trace = "" if type(cause) in _KINDS else _trace_of(error)
+    mark = fingerprint(kind, message, cause.__traceback__, home)
     return Failure(kind, message, _sendable(trace), job.attempt, mark, final)
+
+
+def alone(error: BaseException) -> BaseException:
+    """The only exception of a group, as ``asyncio.TaskGroup`` raises for one task that failed; else the error itself.
+
+    >>> alone(ExceptionGroup("unhandled errors in a TaskGroup", [RetryAfter(5)]))
+    RetryAfter('RetryAfter for 5 s')
+    """
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def text_of(error: BaseException) -> str:

@@ -160,6 +160,16 @@ def test_what_a_fallback_did_is_said_beside_the_outage() -> None:
     assert pool_condition(None, status.READY, decision=raised)[0] == "True"
 
 
+def test_what_is_not_known_of_a_pool_in_trouble_is_not_said_to_be_well() -> None:
+    missing = ("QueueNotFound", "spec.queues names photos, and there is no such JobQueue: apply it")
+    assert pool_condition(None, trouble=missing)[:2] == ("Unknown", "QueueNotFound")
+    assert pool_condition(None, status.ROLLED_OUT, trouble=missing)[:2] == ("Unknown", "QueueNotFound")
+    outage = ("RedisUnreachable", "the fleet is held as it is: no answer")
+    assert pool_condition(None, trouble=outage)[:2] == ("Unknown", "RedisUnreachable")
+    assert pool_condition(None, status.ROLLED_OUT, trouble=outage)[:2] == ("True", "UpToDate")
+    assert pool_condition(Limit(3, "AtMaximum", "that is the maximum"), trouble=outage)[:2] == ("True", "AtMaximum")
+
+
 def test_what_limits_a_pool_is_a_condition() -> None:
     assert pool_condition(None)[:2] == ("False", "WithinLimits")
     assert pool_condition(None, behind_circuit=True)[:2] == ("True", "CircuitOpen")

@@ -315,6 +315,39 @@ def test_a_rate_that_is_none_is_refused(rate: Any) -> None:
         FLEET.queue_sync("photos").retry_where(per_second=rate)
 
 
+@pytest.mark.parametrize(
+    ("verb", "given", "sentence"),
+    [
+        ("job", {"job_id": 5}, r"job_id: 5 must be the id of a job"),
+        ("cancel", {"job_id": None}, r"job_id: None must be the id of a job"),
+        ("log", {"job_id": "a", "start": "0"}, r"start: '0' must be a whole number"),
+        ("log", {"job_id": "a", "limit": -1}, r"limit: -1 must be a whole number from 0"),
+        ("jobs", {"state": "failed", "limit": "10"}, r"limit: '10' must be a whole number from 0"),
+        ("failed", {"limit": 1.5}, r"limit: 1.5 must be a whole number from 0"),
+        ("failures", {"limit": None}, r"limit: None must be a whole number from 0"),
+        ("audit", {"newest": "5"}, r"newest: '5' must be a whole number from 1"),
+        ("wait", {"job_id": "a", "timeout": "5"}, r"timeout: '5' must be seconds"),
+        ("wait", {"job_id": ["a"]}, r"job_id: \['a'\] must be the id of a job"),
+        ("pause", {"return_running": "no"}, r"return_running: 'no' must be true or false"),
+        ("obliterate", {"name": "photos", "force": "no"}, r"force: 'no' must be true or false"),
+        ("close_circuit", {"group": "a b"}, r"group: 'a b' must be 1 to 128 printable characters"),
+        ("limit", {"limits": {"max_active": 5}}, r"limits: .* must be Limits, as Limits\(max_active=10\)"),
+        ("configure", {"paused": "no"}, r"paused: 'no' must be true or false"),
+    ],
+)
+async def test_what_a_verb_of_a_queue_cannot_use_is_named(verb: str, given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidJob, match=sentence):
+        getattr(FLEET.queue_sync("photos"), verb)(**given)
+    with pytest.raises(InvalidJob, match=sentence):
+        await getattr(FLEET.queue("photos"), verb)(**given)
+
+
+@pytest.mark.parametrize("after", ["yesterday", "", 5, "1-2-3"])
+async def test_what_is_no_event_is_named(after: Any) -> None:
+    with pytest.raises(InvalidJob, match=r"after: .* must be the id of an event, or '\$' \(from now on\) or '0'"):
+        await anext(FLEET.queue("photos").events(after))
+
+
 @pytest.mark.parametrize("cap", [-1.0, float("nan"), float("inf"), 1e9])
 def test_a_backoff_has_a_cap_that_can_be_waited_for(cap: float) -> None:
     with pytest.raises(ValueError, match=r"backoff\.cap_seconds: .* \(ten years\)"):

@@ -10,7 +10,9 @@ import msgspec
 import pytest
 
 from jobfleet import codec
+from jobfleet.errors import RetryAfter, Snooze, Unrecoverable
 from jobfleet.job import Body, ClaimedJob
+from jobfleet.policy import Policy
 from jobfleet.retry import Backoff
 from jobfleet.worker import verdict
 
@@ -48,3 +50,30 @@ def test_a_job_that_no_handler_knows_comes_back_once_and_has_used_no_attempt() -
     assert (second.verdict, second.blameless) == ("fail", True)
     third = verdict.failed(msgspec.structs.replace(JOB, attempt=2), msgspec.structs.replace(BODY, attempts=3), unknown)
     assert third.verdict == "retry"
+
+
+def in_a_task_group(*errors: Exception) -> BaseException:
+    """What an ``asyncio.TaskGroup`` raises, inside another one."""
+    inner = ExceptionGroup("unhandled errors in a TaskGroup", errors)
+    return ExceptionGroup("unhandled errors in a TaskGroup", [inner])
+
+
+def test_the_only_exception_of_a_task_group_counts_as_if_it_had_none_around_it() -> None:
+    snoozed = verdict.failed(JOB, BODY, in_a_task_group(Snooze(5)))
+    assert (snoozed.verdict, snoozed.delay_ms) == ("snooze", 5_000)
+    again = msgspec.structs.replace(BODY, attempts=3)
+    assert verdict.failed(JOB, again, in_a_task_group(RetryAfter(7))).delay_ms == 7_000
+    assert verdict.failed(JOB, again, in_a_task_group(Unrecoverable("no such photo"))).verdict == "fail"
+    ruled = verdict.failed(JOB, again, in_a_task_group(OSError()), Policy(rules={OSError: Unrecoverable}))
+    assert ruled.verdict == "fail"
+    failed = verdict.failed(JOB, BODY, in_a_task_group(OSError("disk full")))
+    failure = codec.unpack_failure(failed.data[4:])
+    assert (failure.kind, failure.message) == ("OSError", "disk full")
+    assert "TaskGroup" in failure.traceback
+    assert failure.fingerprint == verdict.describe(JOB, OSError("disk full")).fingerprint
+
+
+def test_several_exceptions_of_a_task_group_are_a_failure_of_their_own() -> None:
+    failed = verdict.failed(JOB, BODY, in_a_task_group(Snooze(5), OSError("disk full")))
+    failure = codec.unpack_failure(failed.data[4:])
+    assert (failed.verdict, failure.kind) == ("fail", "ExceptionGroup")
