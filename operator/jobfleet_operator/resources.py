@@ -7,12 +7,19 @@ user gave none. The same input gives the same manifest, so that applying it agai
 
 import hashlib
 import json
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from jobfleet.inspection import HEALTH_PORT, WORKER_NAME_VARIABLE, connection_environment, worker_environment
+from jobfleet.inspection import (
+    HEALTH_PORT,
+    HEALTH_PORT_VARIABLE,
+    WORKER_NAME_VARIABLE,
+    connection_environment,
+    worker_environment,
+)
 from jobfleet_operator import names
 from jobfleet_operator.models import WorkerPoolSpec
 from jobfleet_operator.world import Identity, Manifest, PoolResource, QueueResource, controller_of
@@ -206,8 +213,13 @@ def worker_container(pod: Manifest) -> Manifest:
 
 
 def _equip(container: Manifest, pool: str, spec: WorkerPoolSpec) -> None:
+    port = _health_port(container)
     given = worker_environment(
-        queues=spec.queues, concurrency=spec.concurrency, drain_seconds=spec.drain_seconds, pool=pool
+        queues=spec.queues,
+        concurrency=spec.concurrency,
+        drain_seconds=spec.drain_seconds,
+        pool=pool,
+        health_port=port,
     )
     injected: list[Manifest] = [{"name": key, "value": value} for key, value in given.items()]
     own_name = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}
@@ -220,14 +232,24 @@ def _equip(container: Manifest, pool: str, spec: WorkerPoolSpec) -> None:
     # What it said last is then in the Pod's status, and so in the pool's conditions.
     container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     # A start that imports for a minute is no failure; afterwards thirty silent seconds are.
-    container.setdefault("startupProbe", _probe("/livez", period_seconds=1, failures=120))
-    container.setdefault("livenessProbe", _probe("/livez", period_seconds=10, failures=3))
-    container.setdefault("readinessProbe", _probe("/readyz", period_seconds=5, failures=3))
+    container.setdefault("startupProbe", _probe("/livez", port, period_seconds=1, failures=120))
+    container.setdefault("livenessProbe", _probe("/livez", port, period_seconds=10, failures=3))
+    container.setdefault("readinessProbe", _probe("/readyz", port, period_seconds=5, failures=3))
 
 
-def _probe(path: str, *, period_seconds: int, failures: int) -> Manifest:
+def _health_port(container: Manifest) -> int:
+    """Where the worker answers probes: the user may choose, for a sidecar or the node's network may have ours.
+
+    >>> _health_port({"env": [{"name": "JOBFLEET_HEALTH_PORT", "value": "9090"}]}), _health_port({})
+    (9090, 8081)
+    """
+    said = next((one.get("value") for one in container.get("env") or [] if one.get("name") == HEALTH_PORT_VARIABLE), "")
+    return int(said) if said and re.fullmatch("[1-9][0-9]{0,4}", said) and int(said) < 65_536 else HEALTH_PORT
+
+
+def _probe(path: str, port: int, *, period_seconds: int, failures: int) -> Manifest:
     return {
-        "httpGet": {"path": path, "port": HEALTH_PORT},
+        "httpGet": {"path": path, "port": port},
         "periodSeconds": period_seconds,
         "failureThreshold": failures,
         "timeoutSeconds": 5,

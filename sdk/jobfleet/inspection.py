@@ -29,6 +29,7 @@ from jobfleet.snapshots import QueueAddress, QueueSnapshot
 __all__ = [
     "DRAIN_MS",
     "HEALTH_PORT",
+    "HEALTH_PORT_VARIABLE",
     "QUEUES_VARIABLE",
     "WORKER_NAME_VARIABLE",
     "Circuit",
@@ -46,6 +47,7 @@ __all__ = [
 WORKER_NAME_VARIABLE = environment.WORKER
 QUEUES_VARIABLE = environment.QUEUES
 """Names with commas between them, as `worker_environment` writes it."""
+HEALTH_PORT_VARIABLE = environment.HEALTH_PORT
 HEALTH_PORT = 8081
 
 _PATIENCE = Patience(total=2.0)

@@ -76,6 +76,15 @@ def test_what_the_user_says_stays() -> None:
     assert meta["labels"]["team"] == "shop"
 
 
+@pytest.mark.parametrize(("said", "port"), [("9090", 9090), ("0", 8081), ("70000", 8081), ("http", 8081), (None, 8081)])
+def test_the_worker_answers_probes_where_the_template_says(said: str | None, port: int) -> None:
+    variable = {"name": "JOBFLEET_HEALTH_PORT", "value": said} if said else {"name": "JOBFLEET_HEALTH_PORT"}
+    (found,) = pod_spec({"spec": {"containers": [{"name": "main", "image": "a", "env": [variable]}]}})["containers"]
+    assert [one["value"] for one in found["env"] if one["name"] == "JOBFLEET_HEALTH_PORT"] == [str(port)]
+    probes = [found[f"{kind}Probe"]["httpGet"]["port"] for kind in ("startup", "liveness", "readiness")]
+    assert probes == [port] * 3
+
+
 def test_a_container_that_is_to_be_root_or_privileged_is_not_asked_for_the_contrary() -> None:
     """An init container as root hands a volume to the worker's user; the API server refuses half of `privileged`."""
     root = {"name": "first", "image": "a", "securityContext": {"runAsUser": 0}}
