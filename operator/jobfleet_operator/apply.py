@@ -159,7 +159,7 @@ class Applier:
             log.warning("the audit does not tell of %s: %s", scaling.what, error)
 
     async def _release(self, key: Key, errand: Errand) -> None:
-        if count := await self._deployments.release(key):
+        if count := await self._deployments.release(key, errand.subject):
             message = f"{count} workers of the template before finish their jobs and go as new ones come up"
             await self.tell(actions.Note(errand.kind, errand.subject, "RollingOut", message))
 

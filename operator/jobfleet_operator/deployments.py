@@ -113,13 +113,14 @@ class Deployments:
         found, read_at = await self._kube.list("v1", pool.namespace, "pods", resources.selector(pool.name))
         return self._cache.learn_pods(pool, found, read_at)
 
-    async def release(self, key: Key) -> int:
+    async def release(self, key: Key, pool: Identity) -> int:
         """Delete the ReplicaSets of a paused Deployment and leave their Pods, if any of these has an older template.
 
         Returns how many Pods were left so.
 
         All of them: one that is left, old or new, would be the one that the paused Deployment brings to its replicas.
-        Those without Pods go first for the same reason.
+        Those without Pods go first for the same reason. Before that the Pods become the pool's, too, so that none is
+        ever without an owner: it would outlive its pool, were that deleted just then, or the operator dead.
         """
         body = await self._kube.get("apps/v1", key, "deployments")
         seen = world.read_deployment(body)
@@ -130,7 +131,18 @@ class Deployments:
         own = sorted((one for one in own if not one.deleting), key=lambda one: one.replicas)
         if all(one.template == world.template_of(body) for one in own if one.replicas):
             return 0
+        await self._name_heir(pool, {one.identity.uid for one in own})
         for one in own:
             with suppress(NotFound):
                 await self._kube.delete("apps/v1", one.identity, "replicasets", orphan=True)
         return sum(one.replicas for one in own)
+
+    async def _name_heir(self, pool: Identity, owners: set[str]) -> None:
+        """Make the pool one more owner of all Pods that these ReplicaSets control."""
+        heir = resources.owner_reference(names.WORKER_POOL, pool, controller=False)
+        found, _ = await self._kube.list("v1", pool.key.namespace, "pods", resources.selector(pool.key.name))
+        for pod in found:
+            known = {owner["uid"] for owner in pod["metadata"].get("ownerReferences") or []}
+            if known & owners and pool.uid not in known:
+                with suppress(NotFound):
+                    await self._kube.add_owner(world.read_identity(pod).key, heir)

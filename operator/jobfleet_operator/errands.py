@@ -65,6 +65,7 @@ class Errands:
 
     async def _run(self, subject: Subject, errand: Errand) -> None:
         memory, done = errand.memory, False
+        changes = memory.changes
         try:
             await self._applier.carry_out(errand, time.monotonic)
         except NotActing:
@@ -75,7 +76,8 @@ class Errands:
             most = REFUSED_RETRY_SECONDS if refused else LAST_RETRY_SECONDS
             wait = min(FIRST_RETRY_SECONDS * 2 ** min(memory.failures - 1, 10), most)
             wait = max(wait, getattr(error, "wait_seconds", 0.0))
-            memory.retry_at = time.monotonic() + wait
+            if memory.changes == changes:
+                memory.retry_at = time.monotonic() + wait
             # What goes on failing is told once, by the adapters, for all that it concerns.
             level = logging.WARNING if refused else logging.INFO if memory.failures == 1 else logging.DEBUG
             log.log(level, "%s %s: tried again in %.1f s: %s", subject.kind, subject.key, wait, error)

@@ -85,19 +85,25 @@ class Loop:
 
     def changed(self, kind: Kind, key: Key) -> None:
         """Told by the cache: something about this queue or pool changed."""
+        memory: QueueMemory | PoolMemory | None = None
         if kind is Kind.QUEUES:
-            self._touch(JOB_QUEUE, key)
-            for pool in self._cache.pools_of(key):
-                self._touch(WORKER_POOL, pool)
+            memory = self._memory.queues.get(key)
+            self._touch_queue(key)
         else:
-            if kind is Kind.POOLS and key in self._memory.pools:
-                self._memory.pools[key].retry_at = 0.0
+            memory = self._memory.pools.get(key) if kind is Kind.POOLS else None
             self._touch(WORKER_POOL, key)
+        if memory is not None:
+            memory.retry_at, memory.changes = 0.0, memory.changes + 1
 
     def woken(self, address: QueueAddress) -> None:
         """Told by Redis: this queue got work while it was empty."""
         self._called = True
-        self.changed(Kind.QUEUES, Key(address.realm, address.queue))
+        self._touch_queue(Key(address.realm, address.queue))
+
+    def _touch_queue(self, queue: Key) -> None:
+        self._touch(JOB_QUEUE, queue)
+        for pool in self._cache.pools_of(queue):
+            self._touch(WORKER_POOL, pool)
 
     def _touch(self, kind: str, key: Key) -> None:
         self._dirty.add(Subject(kind, key))
@@ -106,9 +112,7 @@ class Loop:
     def _ended(self, subject: Subject, errand: Errand, done: bool) -> None:
         """Told by the errands: one of them has come to its end."""
         if done and any(isinstance(action, ApplySecret) for action in errand.plan):
-            self._touch(*subject)
-            for pool in self._cache.pools_of(subject.key):
-                self._touch(WORKER_POOL, pool)
+            self._touch_queue(subject.key)
         if subject in self._behind:
             self._behind.discard(subject)
             self._touch(*subject)

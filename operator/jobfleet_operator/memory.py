@@ -142,7 +142,9 @@ class PoolMemory:
     """The trouble that the last warning was about."""
     failures: int = 0
     retry_at: float = 0.0
-    """No writes for this pool before this time, after failures."""
+    """No writes for this pool before this time, after failures; 0 since it was changed."""
+    changes: int = 0
+    """How often it was changed: what failed before the last one says nothing of now."""
     status: StatusMemory = field(default_factory=StatusMemory)
 
     def restart(self) -> None:
@@ -170,6 +172,8 @@ class QueueMemory:
     samples: deque[Sample] = field(default_factory=deque)
     failures: int = 0
     retry_at: float = 0.0
+    changes: int = 0
+    """As of a pool."""
     status: StatusMemory = field(default_factory=StatusMemory)
 
     def measure(self, now: Sample) -> None:

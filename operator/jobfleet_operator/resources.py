@@ -56,14 +56,14 @@ def selector(pool: str) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted(selector_labels(pool).items()))
 
 
-def owner_reference(kind: str, identity: Identity) -> Manifest:
-    """Makes an object go with its owner; it never holds the owner up."""
+def owner_reference(kind: str, identity: Identity, *, controller: bool = True) -> Manifest:
+    """Makes an object go with its owner, or with the last of several; it never holds the owner up."""
     return {
         "apiVersion": names.API_VERSION,
         "kind": kind,
         "name": identity.key.name,
         "uid": identity.uid,
-        "controller": True,
+        "controller": controller,
         "blockOwnerDeletion": False,
     }
 

@@ -6,7 +6,10 @@ import asyncio
 import signal
 from typing import Any
 
+from aiohttp import web
+
 from api.conftest import Operators
+from api.gate import Gate, is_write, refusal
 from api.stage import QUICK, Node, Shop, enqueue, pool_manifest, queue_manifest, snapshots, until
 from jobfleet.inspection import Inspector
 
@@ -162,6 +165,37 @@ async def test_a_restart_by_hand_interrupts_nothing_either(
     assert (snapshot.failed_total, snapshot.reclaimed_total) == (0, 0)
     assert node.interrupted == []
     assert most == 4
+
+
+async def test_workers_that_were_just_taken_from_their_replicaset_go_with_their_pool_also_without_an_operator(
+    shop: Shop, operators: Operators, node: Node, way: Gate, redis_url: str
+) -> None:
+    operator = operators(KUBECONFIG=str(way.kubeconfig))
+    shop.apply(queue_manifest(), versioned("1", minReplicas=2, maxReplicas=2))
+    await until("two workers are there", lambda: len(node.workers) == 2)
+    before = set(node.workers)
+
+    def instead(request: web.Request) -> web.Response | None:
+        taken = request.method == "DELETE" and "/replicasets/" in request.path
+        way.instead = (lambda later: refusal(503) if is_write(later) else None) if taken else instead
+        return None
+
+    way.instead = instead
+    shop.apply(versioned("2", minReplicas=2, maxReplicas=2))
+
+    def controllers() -> set[str]:
+        return {
+            owner["kind"]
+            for pod in shop.items("pods")
+            for owner in pod["metadata"].get("ownerReferences", [])
+            if owner.get("controller")
+        }
+
+    await until("nobody controls them", lambda: controllers() == set())
+    operator.popen.kill()
+    assert old_and_new(shop, before)[0] == before
+    shop.kubectl("delete", "workerpool", "photos")
+    await until("they go with their pool", lambda: old_and_new(shop, before) == (set(), set()))
 
 
 async def test_a_template_whose_pods_never_start_takes_no_worker_away(

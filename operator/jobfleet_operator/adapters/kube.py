@@ -31,6 +31,7 @@ PAGE = 200
 CONFLICT_ATTEMPTS = 3
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 EVENT_MESSAGE_LIMIT = 1024
 
@@ -142,6 +143,12 @@ class Kube(Wire):
     async def _merge(self, path: str, body: Manifest, urgency: Urgency) -> Manifest:
         query = {"fieldManager": names.FIELD_MANAGER}
         return await self.call("PATCH", path, query=query, body=body, content_type=MERGE, urgency=urgency)
+
+    async def add_owner(self, pod: Key, owner: Manifest) -> None:
+        """Give a Pod one more owner, with the last of which it goes. Raises NotFound."""
+        path = namespaced("v1", pod.namespace, "pods", pod.name)
+        query, body = {"fieldManager": names.FIELD_MANAGER}, {"metadata": {"ownerReferences": [owner]}}
+        await self.call("PATCH", path, query=query, body=body, content_type=STRATEGIC, urgency=Urgency.SCALING)
 
     async def adopt(self, pod: Identity, owner: Manifest) -> Manifest:
         """Give a Pod that has no owner one. Raises Conflict when it has changed since it was seen."""
