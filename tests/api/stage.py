@@ -30,7 +30,7 @@ from jobfleet.inspection import Inspector, QueueAddress, QueueSnapshot
 APP = Path(__file__).parent / "app"
 """Folder of the module that the worker processes import."""
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 QUICK = {"scaleDown": {"stabilizationSeconds": 2, "percentPerStep": 100, "periodSeconds": 1}}
 """A pool's `scaling` that shrinks within seconds."""
@@ -40,10 +40,12 @@ async def until(what: str, check: Callable[[], Any], seconds: float = PATIENCE_S
     """Look until `check` (called in a thread) returns something true; return that. Fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
-        found = await asyncio.to_thread(check)
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        try:
+            if found := await asyncio.to_thread(check):
+                return found
+        except (KeyError, IndexError) as error:  # what it looks into is not all there yet
+            found = error
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what} ({found!r})"
         await asyncio.sleep(0.05)
 
 
@@ -178,6 +180,10 @@ class Node:
     interrupted: list[str] = field(default_factory=list)
     """Pods that were told to end while their worker held a job, as the test's own probe says."""
 
+    def let_go(self) -> None:
+        """End the jobs that `hold` a slot."""
+        (self.folder / "let-go").touch()
+
     def join(self) -> None:
         self.shop.kubectl("apply", "-f", "-", stdin=f"{{apiVersion: v1, kind: Node, metadata: {{name: {self.name}}}}}")
 
@@ -260,13 +266,23 @@ def decode(encoded: str) -> str:
     return b64decode(encoded).decode()
 
 
-async def enqueue(shop: Shop, redis_url: str, jobs: int, seconds: float = 0.0, delay: float = 0.0) -> None:
-    """Put jobs into the queue `photos` of the shop, as a producer does."""
+async def enqueue(shop: Shop, redis_url: str, jobs: int, seconds: float | None = 0.0, delay: float = 0.0) -> None:
+    """Put jobs into the queue `photos` of the shop, as a producer does; of None seconds: they run until let go."""
+    job = ("hold", {}) if seconds is None else ("nap", {"seconds": seconds})
     fleet = Fleet(redis_url, realm=shop.namespace)
     try:
-        await fleet.send("photos", [("nap", {"seconds": seconds}, JobOptions(attempts=1, delay=delay))] * jobs)
+        await fleet.send("photos", [(*job, JobOptions(attempts=1, delay=delay))] * jobs)
     finally:
         await fleet.close()
+
+
+async def occupy(shop: Shop, redis_url: str, inspector: Inspector, jobs: int) -> QueueSnapshot:
+    """Enqueue jobs that run until the node lets go, and see them all run."""
+    await enqueue(shop, redis_url, jobs, seconds=None)
+    async for snapshot in snapshots(inspector, shop, PATIENCE_SECONDS):
+        if snapshot.active == jobs:
+            break
+    return snapshot
 
 
 async def look(inspector: Inspector, shop: Shop) -> QueueSnapshot:

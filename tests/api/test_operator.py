@@ -40,7 +40,7 @@ async def test_of_two_operators_one_acts_and_the_other_takes_over(
     assert second.said("this replica acts now")
     await until("the decision is the second's", lambda: decided().get("term", 0) > before["term"])
     assert decided()["number"] > before["number"]
-    told = shop.events("ScalingUp")
+    told = await until("both told it", lambda: len(told := shop.events("ScalingUp")) == 2 and told)
     first.signal(signal.SIGCONT)
     await until("the first stands by", lambda: first.said("this replica stands by now"))
     assert decided()["term"] > before["term"], "what it had in mind when it was frozen is not written"
@@ -130,8 +130,8 @@ async def test_a_pool_that_recommends_is_decided_about_and_left_alone(
     shop.apply(queue_manifest(), pool_manifest(mode="Recommend", minReplicas=1))
     await until("the Deployment has its minimum", lambda: shop.replicas() == 1)
     await enqueue(shop, redis_url, 100)
-    events = await until("the size is told", lambda: shop.events("Recommended"))
-    assert "from 1 to 5 workers: backlog 100 at 20 a worker asks for 5" in events
+    words = "from 1 to 5 workers: backlog 100 at 20 a worker asks for 5"
+    await until("the size is told", lambda: words in shop.events("Recommended"))
     await until("the status says how", lambda: ready(shop) == "True Recommending")
     shop.kubectl("scale", "deployment", "photos", "--replicas=2")
     await until("the status sees it", lambda: shop.get("workerpool", "photos")["status"]["replicas"] == 2)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from api.conftest import Operators
 from api.gate import Gate, is_write, refusal
-from api.stage import QUICK, Node, Shop, enqueue, pool_manifest, queue_manifest, snapshots, until
+from api.stage import QUICK, Node, Shop, enqueue, occupy, pool_manifest, queue_manifest, snapshots, until
 from jobfleet.inspection import Inspector
 
 
@@ -40,10 +40,7 @@ async def test_old_workers_finish_their_jobs_however_long_while_new_ones_take_ov
     size = {"minReplicas": 3, "maxReplicas": 3, "rollout": {"maxSurge": "100%"}}
     shop.apply(queue_manifest(), versioned("1", **size))
     await until("three workers are there", lambda: len(node.workers) == 3)
-    await enqueue(shop, redis_url, 2, seconds=12.0)
-    async for snapshot in snapshots(inspector, shop, 30.0):
-        if snapshot.active == 2:
-            break
+    await occupy(shop, redis_url, inspector, 2)
     before = set(node.workers)
     shop.apply(versioned("2", **size))
     await until("three new ones are there", lambda: len(old_and_new(shop, before)[1]) == 3)
@@ -56,11 +53,12 @@ async def test_old_workers_finish_their_jobs_however_long_while_new_ones_take_ov
     }
     assert owners == {"WorkerPool"}, "they go with their pool"
     await enqueue(shop, redis_url, 3)
-    async for snapshot in snapshots(inspector, shop, 30.0):
+    async for snapshot in snapshots(inspector, shop, 60.0):
         if snapshot.completed_total == 3:
             break
     assert snapshot.active == 2, "new jobs went to the new workers, the old ones are at their old ones"
     assert len(await asyncio.to_thread(lambda: old_and_new(shop, before)[0])) == 2
+    node.let_go()
     async for snapshot in snapshots(inspector, shop, 60.0):
         if snapshot.completed_total + snapshot.failed_total == 5:
             break
@@ -81,15 +79,13 @@ async def test_workers_of_a_queue_that_the_pool_drops_finish_its_jobs_also_when_
     size = {"minReplicas": 2, "maxReplicas": 2, "rollout": {"maxSurge": "100%"}}
     shop.apply(queue_manifest(), queue_manifest("films"), versioned("1", **size))
     await until("two workers are there", lambda: len(node.workers) == 2)
-    await enqueue(shop, redis_url, 1, seconds=8.0)
-    async for snapshot in snapshots(inspector, shop, 30.0):
-        if snapshot.active == 1:
-            break
+    await occupy(shop, redis_url, inspector, 1)
     before = set(node.workers)
     shop.apply(versioned("2", **size, queues=["films"]))
     shop.kubectl("delete", "jobqueue", "photos")
     await until("the idle old one goes", lambda: tuple(map(len, old_and_new(shop, before))) == (1, 2))
-    async for snapshot in snapshots(inspector, shop, 30.0):
+    node.let_go()
+    async for snapshot in snapshots(inspector, shop, 60.0):
         if snapshot.completed_total + snapshot.failed_total:
             break
     assert (snapshot.completed_total, snapshot.failed_total, snapshot.reclaimed_total) == (1, 0, 0)
@@ -103,10 +99,7 @@ async def test_there_are_never_more_workers_than_the_surge_allows_whoever_operat
     first = operators()
     shop.apply(queue_manifest(), versioned("1", minReplicas=4, maxReplicas=4))
     await until("four workers are there", lambda: len(node.workers) == 4)
-    await enqueue(shop, redis_url, 3, seconds=10.0)
-    async for snapshot in snapshots(inspector, shop, 30.0):
-        if snapshot.active == 3:
-            break
+    await occupy(shop, redis_url, inspector, 3)
     before, most = set(node.workers), 0
 
     def look() -> tuple[set[str], set[str]]:
@@ -126,13 +119,15 @@ async def test_there_are_never_more_workers_than_the_surge_allows_whoever_operat
     )
     first.signal(signal.SIGKILL)
     shop.apply(versioned("3", minReplicas=4, maxReplicas=4))
-    operators("two")
-    await until("it is rolled out", lambda: not look()[0] and len(look()[1]) == 4, 60.0)
+    second = operators("two")
+    await until("the other one acts", lambda: second.said("this replica acts now"))
+    node.let_go()
+    await until("it is rolled out", lambda: not look()[0] and len(look()[1]) == 4, 150.0)
     await until("and says so", lambda: shop.condition("workerpool", "photos", "RolledOut").get("status") == "True")
     live = [pod for pod in shop.items("pods") if not pod["metadata"].get("deletionTimestamp")]
     assert {pod["metadata"]["annotations"]["example.com/version"] for pod in live} == {"3"}
     assert most == 5
-    async for snapshot in snapshots(inspector, shop, 10.0):
+    async for snapshot in snapshots(inspector, shop, 60.0):
         if snapshot.completed_total == 3:
             break
     assert (snapshot.failed_total, snapshot.reclaimed_total) == (0, 0)
@@ -145,10 +140,7 @@ async def test_a_restart_by_hand_interrupts_nothing_either(
     operators()
     shop.apply(queue_manifest(), versioned("1", minReplicas=3, maxReplicas=3))
     await until("three workers are there", lambda: len(node.workers) == 3)
-    await enqueue(shop, redis_url, 3, seconds=6.0)
-    async for snapshot in snapshots(inspector, shop, 30.0):
-        if snapshot.active == 3:
-            break
+    await occupy(shop, redis_url, inspector, 3)
     before, most = set(node.workers), 0
 
     def done() -> bool:
@@ -158,8 +150,10 @@ async def test_a_restart_by_hand_interrupts_nothing_either(
         return not old and len(new) == 3
 
     shop.kubectl("rollout", "restart", "deployment/photos")
-    await until("it is rolled out", done, 60.0)
-    async for snapshot in snapshots(inspector, shop, 10.0):
+    await until("a new one is there", lambda: done() or old_and_new(shop, before)[1])
+    node.let_go()
+    await until("it is rolled out", done, 90.0)
+    async for snapshot in snapshots(inspector, shop, 60.0):
         if snapshot.completed_total == 3:
             break
     assert (snapshot.failed_total, snapshot.reclaimed_total) == (0, 0)
@@ -210,7 +204,7 @@ async def test_a_template_whose_pods_never_start_takes_no_worker_away(
     await until("a new Pod is there", lambda: len(old_and_new(shop, before)[1]) == 1)
     await until("two of three must stay", lambda: budget(shop) == ({"minAvailable": 2}, 2))
     await enqueue(shop, redis_url, 4, seconds=0.5)
-    async for snapshot in snapshots(inspector, shop, 30.0):
+    async for snapshot in snapshots(inspector, shop, 60.0):
         if snapshot.completed_total == 4:
             break
     assert old_and_new(shop, before)[0] == before

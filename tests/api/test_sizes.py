@@ -27,13 +27,14 @@ async def test_pools_share_the_quota_of_their_namespace_and_never_have_more_pods
     seen: list[int] = []
 
     def shared() -> bool:
-        sizes = shop.replicas("heavy"), shop.replicas("light")
+        light = shop.replicas("light")  # first: it grows when the other has shrunk
+        sizes = shop.replicas("heavy"), light
         seen.append(sum(max(0, size) for size in sizes))
         return sizes == (4, 2)
 
     await until("two pools share it by weight", shared)
     assert max(seen) <= 6
-    decision = shop.get("workerpool", "light")["status"]["lastDecision"]
+    decision = await until("it is told", lambda: shop.get("workerpool", "light")["status"]["lastDecision"])
     assert decision["reasons"][-1] == f"limited to 2: {words}"
 
 

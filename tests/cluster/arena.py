@@ -37,6 +37,16 @@ class Arena:
         """Enqueue a job for each number of seconds; return their ids."""
         return [self.fleet.enqueue_sync("held", "hold", {"seconds": each}) for each in seconds]
 
+    def hold_on(self, jobs: int) -> list[str]:
+        """Enqueue so many jobs that run until `let_go`; return their ids when all of them run."""
+        ids = [self.fleet.enqueue_sync("held", "hold_on", {}) for _ in range(jobs)]
+        eventually(lambda: [self.job(one).state for one in ids] == ["active"] * jobs, f"{jobs} jobs run", seconds=120)
+        return ids
+
+    def let_go(self) -> None:
+        """End the jobs that hold on."""
+        self.fleet.enqueue_sync("held", "hold", {"seconds": 0}, job_id="let-go", delay=86_400)
+
     def job(self, job_id: str) -> JobView:
         view = self.fleet.job_state_sync("held", job_id)
         assert view is not None, f"job {job_id} is lost"
@@ -71,7 +81,7 @@ class Arena:
     def until_active(self, count: int) -> None:
         eventually(lambda: self.status.active == count, f"{count} jobs are active")
 
-    def until_completed(self, *job_ids: str, seconds: float = 90) -> list[JobView]:
+    def until_completed(self, *job_ids: str, seconds: float = 180) -> list[JobView]:
         """Wait until these jobs are completed; return them."""
 
         def all_completed() -> bool:
@@ -80,7 +90,7 @@ class Arena:
         eventually(all_completed, "every job is completed", seconds=seconds)
         return [self.job(job_id) for job_id in job_ids]
 
-    def until_no_workers(self, seconds: float = 60) -> None:
+    def until_no_workers(self, seconds: float = 120) -> None:
         eventually(lambda: not self.pods(), "the pool is at zero", seconds=seconds)
 
 

@@ -18,6 +18,14 @@ async def hold(seconds: float) -> str:
 
 
 @fleet.job(queue="held", timeout=300, attempts=3)
+async def hold_on() -> str:
+    """Keep a slot until the test lets go: that is a job of this id, which never runs."""
+    while await fleet.queue("held").job("let-go") is None:
+        await asyncio.sleep(0.2)
+    return os.environ["JOBFLEET_WORKER"]
+
+
+@fleet.job(queue="held", timeout=300, attempts=3)
 async def die_once() -> str:
     """End the process as a crash would, the first time; succeed the second time."""
     if current_job().attempt == 1:

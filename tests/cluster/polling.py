@@ -13,7 +13,7 @@ T = TypeVar("T")
 INTERVAL_SECONDS = 0.3
 
 
-def eventually(question: Callable[[], T], what: str, *, seconds: float = 60) -> T:
+def eventually(question: Callable[[], T], what: str, *, seconds: float = 120) -> T:
     """Ask until the answer is true, and return it; fail when `seconds` are over, telling the last answer."""
     deadline = time.monotonic() + seconds
     while True:

@@ -45,7 +45,7 @@ def test_an_hpa_scales_by_what_only_those_with_the_right_may_read(
     served: Product, arena: Arena, tmp_path: Path
 ) -> None:
     arena.apply(job_code(), queue(), pool(mode="Recommend", minReplicas=1, maxReplicas=4))
-    jobs = arena.hold(*[25] * 3)
+    jobs = [arena.fleet.enqueue_sync("held", "hold_on", {}) for _ in range(3)]
     wanted = "jobfleet_pool_wanted_workers"
     eventually(lambda: values(ask(arena.kubectl, wanted)) == [({"pool": "held"}, "3")], "three are wanted")
     assert values(ask(arena.kubectl, "jobfleet_queue_backlog")) == [({"queue": "held"}, "3")]
@@ -53,7 +53,8 @@ def test_an_hpa_scales_by_what_only_those_with_the_right_may_read(
     answers_the_api_server_only(served, tmp_path)
 
     arena.apply(autoscaler(wanted))
-    eventually(lambda: len(arena.pods()) == 3, "the HPA has made it three", seconds=75)
+    eventually(lambda: len(arena.pods()) == 3, "the HPA has made it three", seconds=150)
+    arena.let_go()
     assert [job.attempt for job in arena.until_completed(*jobs)] == [1] * 3
 
 

@@ -41,8 +41,7 @@ def drain(arena: Arena, node: str) -> None:
 def test_the_jobs_of_a_drained_node_finish_elsewhere_unfailed(arena: Arena, uncordoned: None) -> None:
     arena.set_up(minReplicas=4, maxReplicas=4, drainSeconds=1)
     eventually(lambda: len(node_of(arena)) == 4 and all(node_of(arena).values()), "four workers have nodes")
-    jobs = arena.hold(12, 12, 12, 12)
-    arena.until_active(4)
+    jobs = arena.hold_on(4)
     places = node_of(arena)
     drained, count = Counter(places.values()).most_common(1)[0]
     budget = arena.kubectl.json("get", "poddisruptionbudget/held")["spec"]
@@ -50,9 +49,10 @@ def test_the_jobs_of_a_drained_node_finish_elsewhere_unfailed(arena: Arena, unco
 
     drain(arena, drained)
 
+    eventually(lambda: sum(arena.job(job).attempt == 2 for job in jobs) >= count, "their jobs run elsewhere")
+    arena.let_go()
     done = arena.until_completed(*jobs)
     assert [(job.failures, job.lost) for job in done] == [(0, 0)] * 4
-    assert sum(job.attempt == 2 for job in done) >= 1, "jobs longer than the drain time were handed on"
     assert count >= 1
     assert arena.status.failed_total == 0
     assert drained not in node_of(arena).values()
@@ -61,9 +61,11 @@ def test_the_jobs_of_a_drained_node_finish_elsewhere_unfailed(arena: Arena, unco
 def test_a_drain_without_room_elsewhere_ends_all_the_same(arena: Arena, uncordoned: None) -> None:
     arena.set_up(minReplicas=3, maxReplicas=3, drainSeconds=1)
     eventually(lambda: len(node_of(arena)) == 3 and all(node_of(arena).values()), "three workers have nodes")
+    eventually(lambda: len(arena.status.workers) == 3, "three workers serve")
     for node in nodes(arena):
         arena.kubectl.run("cordon", node)
     for node in nodes(arena):
         drain(arena, node)
     assert not any(node_of(arena).values())
-    assert arena.kubectl.json("get", "poddisruptionbudget/held")["spec"]["maxUnavailable"] == "100%"
+    budget = lambda: arena.kubectl.json("get", "poddisruptionbudget/held")["spec"].get("maxUnavailable")  # noqa: E731
+    eventually(lambda: budget() == "100%", "nothing is held up")

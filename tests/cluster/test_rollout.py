@@ -10,8 +10,7 @@ VERSION = {"name": "VERSION", "value": "2"}
 
 def test_old_workers_finish_jobs_that_take_longer_than_their_drain_time(arena: Arena) -> None:
     arena.set_up(minReplicas=2, maxReplicas=2, drainSeconds=1)
-    jobs = arena.hold(25, 25)
-    arena.until_active(2)
+    jobs = arena.hold_on(2)
     old = arena.pod_names()
 
     env = containers()["spec"]["containers"][0]["env"]
@@ -23,9 +22,10 @@ def test_old_workers_finish_jobs_that_take_longer_than_their_drain_time(arena: A
         "the condition says what it waits for",
     )
     (quick,) = arena.hold(0.1)
-    (job,) = arena.until_completed(quick, seconds=20)
+    (job,) = arena.until_completed(quick)
     assert job.result not in old
+    arena.let_go()
     done = arena.until_completed(*jobs)
     assert [(job.attempt, job.result in old) for job in done] == [(1, True)] * 2
-    eventually(lambda: not arena.pod_names() & old, "the old ones have gone", seconds=20)
+    eventually(lambda: not arena.pod_names() & old, "the old ones have gone")
     assert len(arena.pod_names()) == 2

@@ -8,11 +8,12 @@ from .polling import eventually
 
 def test_idle_workers_go_and_busy_ones_stay_until_they_are_done(arena: Arena) -> None:
     arena.set_up(maxReplicas=4)
-    long_jobs, short_jobs = arena.hold(30, 30), arena.hold(2, 2)
+    long_jobs, short_jobs = arena.hold_on(2), arena.hold(2, 2)
     arena.until_completed(*short_jobs)
 
-    eventually(lambda: len(arena.pods()) == 2, "two of four workers are gone", seconds=25)
+    eventually(lambda: len(arena.pods()) == 2, "two of four workers are gone")
     assert [arena.job(job).state for job in long_jobs] == ["active", "active"]
+    arena.let_go()
 
     done = arena.until_completed(*long_jobs)
     assert [(job.attempt, job.lost, job.failures) for job in done] == [(1, 0, 0), (1, 0, 0)]

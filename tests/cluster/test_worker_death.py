@@ -13,8 +13,7 @@ BACK_SECONDS = 15
 
 def test_the_job_of_a_killed_pod_is_back_within_seconds_and_runs_again(arena: Arena) -> None:
     arena.set_up(maxReplicas=2)
-    jobs = arena.hold(12, 12)
-    arena.until_active(2)
+    jobs = arena.hold_on(2)
     victim = min(arena.pod_names())
 
     arena.kubectl.run("delete", "pod", victim, "--grace-period=0", "--force")
@@ -22,6 +21,7 @@ def test_the_job_of_a_killed_pod_is_back_within_seconds_and_runs_again(arena: Ar
     eventually(
         lambda: any(arena.job(job).attempt == 2 for job in jobs), "the job runs again", seconds=BACK_SECONDS + 15
     )
+    arena.let_go()
     done = arena.until_completed(*jobs)
     assert sorted(job.attempt for job in done) == [1, 2]
     assert [job.failures for job in done] == [0, 0]

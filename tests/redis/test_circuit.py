@@ -391,7 +391,7 @@ async def test_the_circuit_of_a_group_is_forgotten_also_where_a_job_of_it_ran_fo
 
 async def test_two_workers_share_it_sleep_while_it_is_open_and_go_on_when_it_closes(fleet: Fleet) -> None:
     await fleet.queue(QUEUE).configure(
-        breaker_percent=50, breaker_least=6, breaker_probes=2, breaker_open_ms=700, breaker_window_ms=60_000
+        breaker_percent=50, breaker_least=6, breaker_probes=2, breaker_open_ms=2_000, breaker_window_ms=60_000
     )
     broken, calls, running, most = True, 0, 0, 0
 

@@ -147,7 +147,7 @@ async def test_a_paused_worker_leaves_the_work_to_others_and_keeps_its_lease(fle
     async def note(n: int) -> None:
         seen.append(n)
 
-    async with working(fleet, queues=(QUEUE, "mail"), lease_ms=600) as worker:
+    async with working(fleet, queues=(QUEUE, "mail"), lease_ms=2000) as worker:
         await worker.started.wait()
         with pytest.raises(ConfigurationError, match="does not serve 'fax', but photos, mail"):
             worker.pause("fax")
@@ -159,7 +159,7 @@ async def test_a_paused_worker_leaves_the_work_to_others_and_keeps_its_lease(fle
 
         async def a_lease_is_over() -> QueueReading | None:
             reading = await queue.read()
-            return reading if reading.now_ms > begun + 1200 else None
+            return reading if reading.now_ms > begun + 4000 else None
 
         reading = await until(a_lease_is_over)
         assert seen == []

@@ -266,11 +266,11 @@ async def test_a_second_stop_hands_back_at_once(fleet: Fleet) -> None:
 async def test_a_handler_that_blocks_the_event_loop_keeps_its_lease(fleet: Fleet) -> None:
     @fleet.job(queue=QUEUE)
     async def rude() -> str:
-        time.sleep(1.5)  # noqa: ASYNC251 - what this test is about
+        time.sleep(4.0)  # noqa: ASYNC251 - what this test is about
         return "done"
 
     job_id = await rude.enqueue()
-    async with working(fleet, lease_ms=600), working(fleet, lease_ms=600):
+    async with working(fleet, lease_ms=2000), working(fleet, lease_ms=2000):
         view = await ended(fleet, job_id)
     assert (view.result, view.attempt, view.lost) == ("done", 1, 0)
 

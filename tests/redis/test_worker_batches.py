@@ -177,7 +177,7 @@ async def test_a_batch_whose_items_have_all_left_is_cancelled_and_its_slot_comes
 
 async def test_a_batch_in_the_making_can_be_cancelled(fleet: Fleet) -> None:
     calls: list[list[int]] = []
-    index = indexing(fleet, calls, batch=2, batch_wait=0.5)
+    index = indexing(fleet, calls, batch=2, batch_wait=3)
     async with working(fleet, concurrency=1) as worker:
         job_id = await index.enqueue(Document(1))
         await in_state(fleet, job_id, State.ACTIVE)

@@ -9,8 +9,8 @@ import pytest
 from fixtures.workers import QUEUE, ended, until, until_true, working
 from jobfleet import Fleet
 
-HOLD_SECONDS = 1.5
-LEASE_MS = 600
+HOLD_SECONDS = 4.0
+LEASE_MS = 2000
 
 
 def spin() -> None:

@@ -93,7 +93,7 @@ async def test_a_process_that_dies_fails_its_attempt_and_nothing_else(fleet: Fle
 
 async def test_a_timeout_ends_a_process_that_never_gives_up_the_processor(fleet: Fleet, tmp_path: Path) -> None:
     async with working(fleet, concurrency=1):
-        view = await ended(fleet, await process_jobs.busy.options(timeout=0.2).enqueue(str(tmp_path)))
+        view = await ended(fleet, await process_jobs.busy.options(timeout=2).enqueue(str(tmp_path)))
         assert view.error is not None
         assert view.error.kind == "timeout"
         assert not runs(await pid_in(tmp_path))
@@ -204,8 +204,8 @@ async def test_dependencies_are_made_and_cleared_up_in_the_process(fleet: Fleet,
 
 
 async def test_a_call_of_c_that_keeps_the_interpreter_to_itself_keeps_its_lease_in_a_process(fleet: Fleet) -> None:
-    async with working(fleet, lease_ms=600), working(fleet, lease_ms=600):
-        view = await ended(fleet, await process_jobs.hold_in_c.enqueue(1.0))
+    async with working(fleet, lease_ms=2000), working(fleet, lease_ms=2000):
+        view = await ended(fleet, await process_jobs.hold_in_c.enqueue(4.0))
     assert (view.result, view.attempt, view.lost) == ("done", 1, 0)
 
 
