@@ -7,8 +7,10 @@ from binascii import Error as NotBase64
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
+from jobfleet.inspection import ConfigurationError, check_url
 from jobfleet_operator.adapters.kube import Kube, KubeError, NotFound
 from jobfleet_operator.world import Key, QueueResource
 
@@ -36,6 +38,16 @@ class Knowledge:
     reading: asyncio.Task[None] | None = None
 
 
+def _own(url: str) -> tuple[str | None, str]:
+    """The operator's own URL, or None and why it has none."""
+    if not url:
+        return None, "the operator has no Redis of its own: set spec.redis.urlSecretRef on the JobQueue"
+    try:
+        return check_url(url), ""
+    except ConfigurationError as error:
+        return None, f"the operator's own Redis cannot be used: {error}"
+
+
 class RedisUrls:
     """Resolves JobQueues to Redis URLs and remembers what Secrets said.
 
@@ -44,19 +56,26 @@ class RedisUrls:
     """
 
     def __init__(
-        self, kube: Kube, own_url: str, changed: Callable[[Key], None], clock: Callable[[], float] = time.monotonic
+        self,
+        kube: Kube,
+        own_url: str,
+        changed: Callable[[Key], None],
+        clock: Callable[[], float] = time.monotonic,
+        own_file: Path | None = None,
     ) -> None:
-        self._kube, self._own_url, self._changed, self._clock = kube, own_url, changed, clock
+        """`own_url` is the Redis of queues that name none, or what stands in `own_file`, now and later."""
+        self._kube, self._changed, self._clock = kube, changed, clock
         self._known: dict[Place, Knowledge] = {}
+        self._own_file = own_file
+        self._own = Knowledge(*_own(own_url), until=clock())
 
     def resolve(self, queue: QueueResource) -> tuple[str | None, str]:
         """The URL, or None and a sentence that says why there is none, or "" when that is not known yet."""
         if queue.spec is None:
             return None, queue.problem
         if queue.spec.redis is None:
-            if self._own_url:
-                return self._own_url, ""
-            return None, "the operator has no Redis of its own: set spec.redis.urlSecretRef on the JobQueue"
+            self._read_own()
+            return self._own.url, self._own.problem
         reference = queue.spec.redis.url_secret_ref
         place = Place(Key(queue.key.namespace, reference.name), reference.key)
         known = self._known.setdefault(place, Knowledge())
@@ -67,7 +86,7 @@ class RedisUrls:
 
     def recognise(self, fits: Callable[[str], bool]) -> str | None:
         """The URL that fits, of all that are known here: for a queue whose JobQueue is gone."""
-        known = [self._own_url, *(one.url for one in self._known.values())]
+        known = [self._own.url, *(one.url for one in self._known.values())]
         return next((url for url in known if url and fits(url)), None)
 
     def doubt(self, url: str) -> None:
@@ -85,6 +104,14 @@ class RedisUrls:
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+
+    def _read_own(self) -> None:
+        """Look into the file now and then: Kubernetes replaces it when the Secret that it shows is changed."""
+        if self._own_file is None or self._clock() < self._own.until:
+            return
+        self._own.until = self._clock() + RETRY_SECONDS
+        with suppress(OSError, UnicodeDecodeError):  # what was known stays good while there is nothing to be read
+            self._own.url, self._own.problem = _own(self._own_file.read_text().strip())
 
     async def _refresh(self, place: Place, known: Knowledge) -> None:
         before = known.url, known.problem
@@ -111,6 +138,10 @@ class RedisUrls:
         if not encoded:
             return None, f"the Secret {name} has no key {place.key}: add it or correct spec.redis"
         try:
-            return b64decode(encoded).decode().strip(), ""
+            url = b64decode(encoded).decode().strip()
         except (NotBase64, UnicodeDecodeError):
             return None, f"the Secret {name} holds no text under {place.key}: put the Redis URL there"
+        try:
+            return check_url(url), ""
+        except ConfigurationError as error:  # what is no URL may be anybody's password, and goes nowhere
+            return None, f"the Secret {name} holds no Redis URL under {place.key}: {error}"

@@ -20,7 +20,7 @@ import kopf
 
 from jobfleet_operator import names
 from jobfleet_operator.adapters.kube import PAGE
-from jobfleet_operator.adapters.login import Login
+from jobfleet_operator.adapters.login import FORBIDDEN, Login
 from jobfleet_operator.adapters.reach import Reach
 from jobfleet_operator.adapters.wire import CALL_SECONDS
 from jobfleet_operator.cache import Kind
@@ -188,6 +188,8 @@ class Watching:
         return await ended
 
     def _met(self, path: str, is_watch: bool, sentence: str) -> None:
+        if sentence == FORBIDDEN and len(self._namespaces) > 1:
+            return  # one of several namespaces may be gone: lists tell, and whether there are others
         self._reach.note(watched(path), sentence)
         if sentence:
             return

@@ -14,7 +14,7 @@ from typing import Any
 
 from jobfleet.inspection import QueueAddress, end_tasks
 from jobfleet_operator import handlers, names, records
-from jobfleet_operator.adapters.kube import Kube, KubeError, Unavailable
+from jobfleet_operator.adapters.kube import Forbidden, Kube, KubeError, Unavailable
 from jobfleet_operator.adapters.reach import Reach
 from jobfleet_operator.adapters.redis import Redises
 from jobfleet_operator.addresses import RedisUrls
@@ -44,6 +44,10 @@ SOURCES: dict[Kind, tuple[str, str]] = {
     Kind.PODS: ("v1", names.MANAGED_SELECTOR),
 }
 
+LISTED = (Kind.PODS, Kind.DEPLOYMENTS, Kind.QUEUES, Kind.POOLS)
+"""In this order: a pool whose Pods may not be read must not come to be known."""
+LISTS = "lists"
+
 
 class Operator:
     """All parts of one replica. `run` until told to `stop`."""
@@ -61,19 +65,27 @@ class Operator:
         self.cache = Cache(self._changed)
         self._redises = Redises(self._woken, f"operator/{identity}")
         applier = Applier(self._kube, self.cache, acting=self.leader.acting, reporter=identity)
-        self._urls = RedisUrls(self._kube, settings.redis_url, lambda queue: self._changed(Kind.QUEUES, queue))
+        self._urls = RedisUrls(
+            self._kube,
+            settings.redis_url,
+            lambda queue: self._changed(Kind.QUEUES, queue),
+            own_file=settings.redis_url_file,
+        )
         self.loop = Loop(self.cache, self._urls, self._redises, applier, self.leader, settings.quotas)
         self._health = HealthServer(
             settings.health_port,
             {"/livez": self.loop.trouble, "/readyz": self._readiness},
         )
         self._stale = asyncio.Event()
+        self._shut: frozenset[str] = frozenset()
+        """Namespaces that may not be read. From half of one, such as pools without their Pods, nothing follows."""
         self._watching = handlers.Watching(
             self._fed, self._stale.set, self._reach, settings.namespaces, identity, settings.watch_silence_seconds
         )
 
     def _fed(self, kind: Kind, body: Manifest, deleted: bool) -> None:
-        self.cache.feed(kind, body, deleted=deleted)
+        if deleted or body["metadata"].get("namespace") not in self._shut:
+            self.cache.feed(kind, body, deleted=deleted)
 
     def _changed(self, kind: Kind, key: Key) -> None:
         self.loop.changed(kind, key)
@@ -147,18 +159,20 @@ class Operator:
         return self._watching.stop()
 
     async def _first_lists(self) -> None:
+        why = ""
         try:
             async with asyncio.timeout(START_SECONDS):
                 while True:
                     try:
                         await self._list_all()
                     except KubeError as error:
+                        why = str(error)
                         log.warning("waiting for the API server and the CRDs: %s", error)
                         await asyncio.sleep(max(1.0, error.wait_seconds))
                     else:
                         break
         except TimeoutError as error:
-            msg = f"the first lists did not come within {START_SECONDS:.0f} s: are the CRDs installed?"
+            msg = f"the first lists did not come within {START_SECONDS:.0f} s (are the CRDs installed?): {why}"
             raise KubeError(msg) from error
         # What was read stays: the collector need not go through it again and again, which would hold up the loop.
         gc.collect()
@@ -167,15 +181,38 @@ class Operator:
         log.info("watching %s", ", ".join(self._settings.namespaces) or "all namespaces")
 
     async def _list_all(self) -> None:
-        for kind, (group_version, selector) in SOURCES.items():
-            for namespace in self._settings.namespaces or ("",):
-                uids, read_at = set[str](), ""
-                async for bodies, version in self._kube.pages(group_version, namespace, kind.value, selector):
-                    read_at = version
-                    for body in bodies:
-                        uids.add(body["metadata"]["uid"])
-                        self.cache.feed(kind, body)
-                self.cache.keep_only(kind, uids, read_at, namespace)
+        """List everything. A namespace that may not be read holds up no other: deleted, it took the rights in it along.
+
+        Nothing of it is forgotten: a queue that is gone may be purged, and perhaps only the rights are gone.
+
+        Raises:
+            KubeError: it cannot be read, or none of the namespaces may be.
+        """
+        served = self._settings.namespaces or ("",)
+        shut: dict[str, Forbidden] = {}
+        for namespace in served:
+            try:
+                for kind in LISTED:
+                    await self._list(kind, namespace)
+            except Forbidden as error:
+                shut[namespace] = error
+        if len(shut) == len(served):
+            raise shut[served[0]]
+        for namespace in shut.keys() - self._shut:
+            log.warning("namespace %s is not served, the others are: %s", namespace, shut[namespace])
+        for namespace in self._shut - shut.keys():
+            log.info("namespace %s is served", namespace)
+        self._shut = frozenset(shut)
+
+    async def _list(self, kind: Kind, namespace: str) -> None:
+        group_version, selector = SOURCES[kind]
+        uids, read_at = set[str](), ""
+        async for bodies, version in self._kube.pages(group_version, namespace, kind.value, selector):
+            read_at = version
+            for body in bodies:
+                uids.add(body["metadata"]["uid"])
+                self.cache.feed(kind, body)
+        self.cache.keep_only(kind, uids, read_at, namespace)
 
     async def _relist(self) -> None:
         """List everything now and then, and when a watch began anew: what was deleted meanwhile it does not tell."""
@@ -188,9 +225,11 @@ class Operator:
                         await asyncio.sleep(LISTED_SECONDS)
             try:
                 await self._list_all()
+                self._reach.note(LISTS)
             except KubeError as error:
                 if not isinstance(error, Unavailable):
                     log.warning("could not list anew: %s", error)
+                self._reach.note(LISTS, str(error))
                 self._stale.set()
                 await asyncio.sleep(max(AGAIN_SECONDS, error.wait_seconds))
 

@@ -19,6 +19,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     redis_url: str = Field(default="", description="Redis of all JobQueues that name none of their own.")
+    redis_url_file: Path | None = Field(
+        default=None, description="File with that URL, instead; it is read again, so that the URL may be changed."
+    )
     namespaces: tuple[str, ...] = Field(default=(), description="Namespaces to serve; none: all.")
     operator_namespace: str = Field(default="default", description="Where the Lease is.")
     leader_election: bool = Field(default=True, description="false: this replica always acts.")

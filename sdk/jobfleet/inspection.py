@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from jobfleet import environment, flows
 from jobfleet.audit import NOBODY, Author
-from jobfleet.clients.address import public_url
+from jobfleet.clients.address import check_url, public_url
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.patience import Patience
 from jobfleet.dead_letters import carry
 from jobfleet.ending import end_tasks
-from jobfleet.errors import InspectionError, JobfleetError, Unavailable
+from jobfleet.errors import ConfigurationError, InspectionError, JobfleetError, Unavailable
 from jobfleet.keys import WAKE_CHANNEL
 from jobfleet.scripts import looking, processing, steering
 from jobfleet.scripts.command import Command
@@ -33,12 +33,14 @@ __all__ = [
     "QUEUES_VARIABLE",
     "WORKER_NAME_VARIABLE",
     "Circuit",
+    "ConfigurationError",
     "InspectionError",
     "Inspector",
     "QueueAddress",
     "QueueSettings",
     "QueueSnapshot",
     "WorkerView",
+    "check_url",
     "connection_environment",
     "end_tasks",
     "worker_environment",

@@ -54,7 +54,7 @@ def operators(shop: Shop, api_server: Path, redis_url: str, tmp_path: Path) -> I
     own = {"JOBFLEET_NAMESPACES": shop.namespace, "JOBFLEET_OPERATOR_NAMESPACE": shop.namespace}
 
     def begin(name: str = "one", url: str = redis_url, **more: str) -> Process:
-        started.append(start_operator(name, api_server, url, tmp_path, **own, **more))
+        started.append(start_operator(name, api_server, url, tmp_path, **(own | more)))
         return started[-1]
 
     yield begin

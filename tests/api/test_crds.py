@@ -102,6 +102,11 @@ WRONG_QUEUES = [
     ("maxJobBytes", 1, "spec.maxJobBytes: .* put bigger things in an object store"),
     ("deletionPolicy", "Delete", 'spec.deletionPolicy: .* supported values: "Retain", "Purge"'),
     ("redis", {"urlSecretRef": {}}, "spec.redis.urlSecretRef.name: Required value"),
+    (
+        "redis",
+        {"urlSecretRef": {"name": "../../bank/secrets/keys"}},
+        "spec.redis.urlSecretRef.name cannot be the name of a Secret",
+    ),
 ]
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from api.conftest import Operators
 from api.gate import Gate, is_watch, is_write, refusal
 from api.stage import Shop, enqueue, pool_manifest, probe, queue_manifest, ready, until
+from jobfleet_operator.adapters.reach import SAID_AFTER_SECONDS
 from jobfleet_operator.main import SOURCES
 
 WAIT_SECONDS = 4
@@ -125,6 +126,33 @@ async def test_writes_whose_answers_get_lost_are_done_once(
     await until("it tells its decision", lambda: decided().get("toReplicas") == 3)
     assert decided()["number"] == 1
     assert {path.rpartition("/")[2] for _, path in lost} >= {"photos", "status"}
+
+
+async def test_a_namespace_that_may_not_be_read_holds_up_no_other(shop: Shop, operators: Operators, way: Gate) -> None:
+    gone = f"{shop.namespace}-gone"
+    way.instead = lambda request: refusal(403) if f"/namespaces/{gone}/" in request.path else None
+    operator = operators(KUBECONFIG=str(way.kubeconfig), JOBFLEET_NAMESPACES=f"{gone},{shop.namespace}", **ALONE)
+    shop.apply(queue_manifest(), pool_manifest(minReplicas=1))
+    await until("the other one is served", lambda: shop.replicas() == 1)
+    assert operator.said(f"namespace {gone} is not served, the others are")
+
+    def refused_for() -> float:
+        times = [at for at, _, where, status in way.asked if status == 403]
+        return max(times) - min(times)
+
+    await until("it lasts", lambda: refused_for() > SAID_AFTER_SECONDS + 1)
+    assert probe(operator.health_port, "/readyz") == 200
+    shop.apply(pool_manifest("late", minReplicas=1))
+    await until("watches tell as before", lambda: shop.replicas("late") == 1)
+    way.instead = None
+    await until("it is served again", lambda: operator.said(f"namespace {gone} is served"))
+
+
+async def test_an_operator_that_may_read_no_namespace_says_so(shop: Shop, operators: Operators, way: Gate) -> None:
+    way.instead = lambda request: refusal(403) if "/namespaces/" in request.path else None
+    operator = operators(KUBECONFIG=str(way.kubeconfig), JOBFLEET_NAMESPACES=f"{shop.namespace},other", **ALONE)
+    await until("it says so", lambda: operator.said("waiting for the API server and the CRDs: a test's 403"))
+    assert probe(operator.health_port, "/readyz") == 503
 
 
 async def test_a_secret_that_a_quota_refuses_is_said_and_made_when_there_is_room(

@@ -7,6 +7,7 @@ with the operator's own field manager where the object is its own, and small pat
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from urllib.parse import quote
 from uuid import uuid4
 
 from jobfleet_operator import names
@@ -15,6 +16,7 @@ from jobfleet_operator.adapters.pace import Urgency
 from jobfleet_operator.adapters.wire import (
     CALL_SECONDS,
     Conflict,
+    Forbidden,
     Invalid,
     KubeError,
     NotFound,
@@ -24,7 +26,17 @@ from jobfleet_operator.adapters.wire import (
 )
 from jobfleet_operator.world import Identity, Key, Manifest
 
-__all__ = ["CALL_SECONDS", "Conflict", "Invalid", "Kube", "KubeError", "NotFound", "Refused", "Unavailable"]
+__all__ = [
+    "CALL_SECONDS",
+    "Conflict",
+    "Forbidden",
+    "Invalid",
+    "Kube",
+    "KubeError",
+    "NotFound",
+    "Refused",
+    "Unavailable",
+]
 
 PAGE = 200
 """Objects that one page of a list holds."""
@@ -45,10 +57,16 @@ def namespaced(group_version: str, namespace: str, plural: str, name: str = "", 
     '/apis/apps/v1/namespaces/shop/deployments/a/scale'
     >>> namespaced("apps/v1", "", "deployments")
     '/apis/apps/v1/deployments'
+
+    A name that came from somebody stays one name, whatever it is:
+
+    >>> namespaced("v1", "shop", "secrets", "../../bank/secrets/keys?")
+    '/api/v1/namespaces/shop/secrets/..%2F..%2Fbank%2Fsecrets%2Fkeys%3F'
     """
     root = "/api" if "/" not in group_version else "/apis"
-    place = f"/namespaces/{namespace}" if namespace else ""
-    return "/".join(part for part in (f"{root}/{group_version}{place}/{plural}", name, sub) if part)
+    place = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    parts = (f"{root}/{group_version}{place}/{plural}", quote(name, safe=""), sub)
+    return "/".join(part for part in parts if part)
 
 
 class Kube(Wire):

@@ -14,6 +14,9 @@ LOOK_SECONDS = 1.0
 AGAIN_SECONDS = 15.0
 """Credentials that stay the same are tried again this late: perhaps they are good by now."""
 
+FORBIDDEN = f"HTTP status {HTTPStatus.FORBIDDEN.value}"
+"""How a failure for want of a right is told."""
+
 Met = Callable[[str, bool, str], None]
 """Called with the path that was listed or watched, whether it was a watch, and "" or the sentence of a failure."""
 

@@ -55,11 +55,16 @@ class Refused(KubeError):
     """Not allowed or not valid: asking again does not help."""
 
 
+class Forbidden(Refused):
+    """Without the right to do so, or to know whether it is there."""
+
+
 class Invalid(Refused):
     """Not valid, or not what a JSON patch tests for."""
 
 
 _KINDS: dict[int, type[KubeError]] = {
+    HTTPStatus.FORBIDDEN: Forbidden,
     HTTPStatus.NOT_FOUND: NotFound,
     HTTPStatus.CONFLICT: Conflict,
     HTTPStatus.UNPROCESSABLE_ENTITY: Invalid,

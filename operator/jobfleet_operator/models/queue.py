@@ -5,14 +5,36 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from jobfleet_operator.models.circuit_breaker import CircuitBreaker
-from jobfleet_operator.models.parts import CONDITIONS, NAME_PATTERN, Condition, ObjectName, Part, remark, rule
+from jobfleet_operator.models.parts import (
+    CONDITIONS,
+    NAME_PATTERN,
+    SUBDOMAIN_PATTERN,
+    Condition,
+    ObjectName,
+    Part,
+    remark,
+    rule,
+)
 from jobfleet_operator.models.queue_limits import QueueLimits
 
 
 class SecretKey(Part):
     """One key of a Secret in the namespace of the JobQueue."""
 
-    name: str = Field(min_length=1, max_length=253, description="Name of the Secret.")
+    name: str = Field(
+        min_length=1,
+        max_length=253,
+        description="Name of the Secret, in the namespace of the JobQueue.",
+        json_schema_extra=remark(
+            rules=[
+                rule(
+                    f"self.matches('{SUBDOMAIN_PATTERN}')",
+                    "spec.redis.urlSecretRef.name cannot be the name of a Secret: "
+                    "a name has lower-case letters, digits, and inner hyphens and dots only",
+                )
+            ]
+        ),
+    )
     key: str = Field(default="url", min_length=1, max_length=253, description="Key whose value is the Redis URL.")
 
 

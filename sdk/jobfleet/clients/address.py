@@ -6,7 +6,11 @@ from urllib.parse import urlsplit
 
 from jobfleet.errors import ConfigurationError
 
-REMEDY = "as in redis://:password@redis:6379/0, with %2F for a / in the password, %3F for ? and %23 for #"
+SCHEMES = ("redis", "rediss", "unix")
+REMEDY = (
+    "as in redis://:password@redis:6379/0, and in the password %2F for a /, "
+    "%3F for ?, %23 for #, %5B for [ and %5D for ]"
+)
 
 
 def public_url(url: str) -> str:
@@ -19,10 +23,17 @@ def public_url(url: str) -> str:
 
     >>> public_url("redis://:sec/ret@redis:6379/0")
     'redis://...'
+
+    Nor is what is no URL of Redis: where a URL should stand, a password or a key may have been put.
+
+    >>> public_url("hunter2"), public_url("redis:hunter2")
+    ('...', '...')
     """
     try:
         parts = urlsplit(url)
     except ValueError:
+        return "..."
+    if parts.scheme not in SCHEMES or not url.startswith(f"{parts.scheme}://"):
         return "..."
     if "@" in parts.path + parts.query + parts.fragment:
         return f"{parts.scheme}://..."
@@ -42,7 +53,7 @@ def check_url(url: str) -> str:
         whole = False
     if not whole:  # the words of urllib would show a part of the password
         raise ConfigurationError(f"the Redis URL {public_url(url)!r} names no host and port, {REMEDY}")
-    if parts.scheme not in ("redis", "rediss", "unix"):
+    if parts.scheme not in SCHEMES or not url.startswith(f"{parts.scheme}://"):
         raise ConfigurationError(
             f"the Redis URL {public_url(url)!r} must begin with redis://, rediss:// or unix://, as in redis://localhost:6379/0"
         )
