@@ -4,14 +4,17 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* Also the beginning of Services' names: these have no dots and begin with a letter, unlike those of releases. */}}
 {{- define "jobfleet.fullname" -}}
+{{- $name := .Release.Name | replace "." "-" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
-{{- else if contains (include "jobfleet.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name (include "jobfleet.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- $name = .Values.fullnameOverride -}}
+{{- else if regexMatch "^[0-9]" $name -}}
+{{- $name = printf "%s-%s" .Chart.Name $name -}}
+{{- else if not (contains (include "jobfleet.name" .) $name) -}}
+{{- $name = printf "%s-%s" $name (include "jobfleet.name" .) -}}
 {{- end -}}
+{{- $name | trunc 40 | trimAll "-" -}}
 {{- end -}}
 
 {{- define "jobfleet.labels" -}}
@@ -24,8 +27,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* The component is added by each template: operator or redis. */}}
 {{- define "jobfleet.selector" -}}
-app.kubernetes.io/name: {{ include "jobfleet.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "jobfleet.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "jobfleet.serviceAccountName" -}}
@@ -59,11 +62,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if and .Values.redis.embedded.enabled $external.name -}}
 {{- fail "redis.external.urlSecretRef.name is set and so is redis.embedded.enabled: set redis.embedded.enabled=false to use your own Redis, or remove redis.external.urlSecretRef.name to use the chart's." -}}
 {{- else if .Values.redis.embedded.enabled -}}
-name: {{ include "jobfleet.redisSecretName" . }}
+name: {{ include "jobfleet.redisSecretName" . | quote }}
 key: url
 {{- else if $external.name -}}
-name: {{ $external.name }}
-key: {{ $external.key }}
+name: {{ $external.name | quote }}
+key: {{ $external.key | quote }}
 {{- else -}}
 {{- fail "There is no Redis: set redis.external.urlSecretRef.name to the Secret that holds the URL of yours, or redis.embedded.enabled=true." -}}
 {{- end -}}

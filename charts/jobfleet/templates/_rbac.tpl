@@ -36,6 +36,6 @@ not known beforehand, so RBAC cannot name them.
 
 {{- define "jobfleet.subject" -}}
 - kind: ServiceAccount
-  name: {{ include "jobfleet.serviceAccountName" . }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ include "jobfleet.serviceAccountName" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
 {{- end -}}

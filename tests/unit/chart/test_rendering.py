@@ -22,8 +22,29 @@ VARIANTS = {
     "two operators": {"operator": {"replicas": 2}},
     "quotas": {"workerQuota": {"cluster": 100, "namespaces": {"shop": 20, "*": 50}}},
     "external metrics": {"externalMetrics": {"enabled": True}},
+    "everything": {
+        "externalMetrics": {"enabled": True},
+        "operator": {"replicas": 2},
+        "redis": {"embedded": {"persistence": {"enabled": True}}},
+    },
     "persistent": {"redis": {"embedded": {"persistence": {"enabled": True, "storageClassName": "fast"}}}},
 }
+
+
+TEXTS = {"name", "namespace", "secretName", "serviceName", "serviceAccountName", "key", "value"} | {
+    f"app.kubernetes.io/{label}" for label in ("name", "instance", "version")
+}
+
+
+def numbers(node: object, key: str = "") -> list[str]:
+    """The keys under which there is something else than text, at whatever depth."""
+    match node:
+        case dict():
+            return [found for key, below in node.items() for found in numbers(below, key)]
+        case list():
+            return [found for each in node for found in numbers(each, key)]
+        case _:
+            return [] if isinstance(node, str) else [key]
 
 
 def environment(pod: Manifest) -> dict[str, Manifest]:
@@ -219,6 +240,27 @@ def test_a_disruption_budget_is_made_for_two_operators_only(chart: Chart) -> Non
     assert not chart.render(off).all("PodDisruptionBudget")
 
 
+def test_labels_of_ones_own_stand_beside_those_of_the_chart_and_do_not_replace_them(chart: Chart) -> None:
+    own = {"team": "shop", "app.kubernetes.io/component": "mine", "app.kubernetes.io/name": "mine"}
+    plain = chart.render().one("Deployment", "jobfleet")["spec"]["template"]["metadata"]["labels"]
+    labelled = chart.render({"operator": {"podLabels": own}}).one("Deployment", "jobfleet")
+    assert labelled["spec"]["template"]["metadata"]["labels"] == plain | {"team": "shop"}
+
+
+@pytest.mark.parametrize("served", [[], ["123"]], ids=["all namespaces", "named ones"])
+def test_names_that_yaml_takes_for_numbers_are_text(chart: Chart, served: list[str]) -> None:
+    values = {"nameOverride": "7", "watchNamespaces": served, "serviceAccount": {"name": "8"}} | VARIANTS["everything"]
+    rendering = chart.render(values, release="123", namespace="2024")
+    for manifest in rendering.manifests:
+        assert not [place for place in numbers(manifest) if place in TEXTS], manifest
+    assert all(re.match("[a-z]", each["metadata"]["name"]) for each in rendering.all("Service"))
+
+
+def test_no_name_of_a_service_has_the_dots_of_the_release(chart: Chart) -> None:
+    names = [each["metadata"]["name"] for each in chart.render(release="shop.v2").all("Service")]
+    assert names == ["shop-v2-jobfleet-redis"]
+
+
 def test_network_policies_can_be_left_out(chart: Chart) -> None:
     assert not chart.render({"networkPolicy": {"enabled": False}}).all("NetworkPolicy")
 
@@ -262,6 +304,7 @@ def test_a_digest_wins_over_the_tag(chart: Chart) -> None:
         ({"operator": {"replicas": "2"}}, "/operator/replicas", "integer"),
         ({"operator": {"logFormat": "xml"}}, "/operator/logFormat", "text"),
         ({"operator": {"replica": 2}}, "/operator", "replica"),
+        ({"fullnameOverride": "7"}, "/fullnameOverride", "pattern"),
         ({"watchNamespaces": ["Shop"]}, "/watchNamespaces/0", "pattern"),
         ({"watchNamespaces": "shop"}, "/watchNamespaces", "array"),
         ({"image": {"tag": 7.10}}, "/image/tag", "string"),
