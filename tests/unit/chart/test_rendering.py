@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
+from itertools import pairwise
 
 import pytest
 from cryptography import x509
@@ -196,6 +197,17 @@ def test_the_embedded_redis_and_the_operator_share_a_secret_that_was_made_up(cha
     }
 
 
+def test_jobs_fill_redis_before_redis_fills_its_container(chart: Chart) -> None:
+    redis = chart.render().one("StatefulSet", "jobfleet-redis")["spec"]["template"]["spec"]["containers"][0]
+    given = dict(pairwise(redis["args"]))
+    assert given["--maxmemory-policy"] == "noeviction"
+    most, limit = given["--maxmemory"], redis["resources"]["limits"]["memory"]
+    assert (most[-2:], limit[-2:]) == ("mb", "Mi")
+    assert int(most[:-2]) <= int(limit[:-2]) * 2 / 3
+    (other,) = chart.render({"redis": {"embedded": {"maxMemory": "2gb"}}}).all("StatefulSet")
+    assert "2gb" in other["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
 def test_no_password_stands_in_a_pod(chart: Chart) -> None:
     rendering = chart.render()
     password = rendering.one("Secret", "jobfleet-redis")["stringData"]["password"]
@@ -310,6 +322,7 @@ def test_a_digest_wins_over_the_tag(chart: Chart) -> None:
         ({"image": {"tag": 7.10}}, "/image/tag", "string"),
         ({"image": {"digest": "sha256:abc"}}, "/image/digest", "pattern"),
         ({"redis": {"embedded": {"persistence": {"size": "big"}}}}, "/redis/embedded/persistence/size", "pattern"),
+        ({"redis": {"embedded": {"maxMemory": "320Mi"}}}, "/redis/embedded/maxMemory", "pattern"),
         ({"networkPolicy": {"redisPorts": [70000]}}, "/networkPolicy/redisPorts/0", "maximum"),
         ({"nonsense": True}, "nonsense", "not allowed"),
     ],
