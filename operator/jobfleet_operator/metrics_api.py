@@ -94,7 +94,10 @@ class MetricsApi:
 
     def _load_certificate(self, tls: ssl.SSLContext) -> None:
         """New handshakes use what is read here. ssl.SSLError is an OSError."""
-        tls.load_cert_chain(self._folder / "tls.crt", self._folder / "tls.key")
+        certificate, key = self._folder / "tls.crt", self._folder / "tls.key"
+        for file in (certificate, key):
+            file.stat()  # names the one that is not there; load_cert_chain does not
+        tls.load_cert_chain(certificate, key)
 
     async def _read_front_proxy(self) -> str:
         """Note which names may speak for others; returns the authority that must vouch for them, as PEM."""

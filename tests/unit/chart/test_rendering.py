@@ -167,7 +167,7 @@ def test_external_metrics_are_served_with_a_certificate_that_the_api_server_can_
     pod = rendering.one("Deployment", "jobfleet")["spec"]["template"]["spec"]
     (port,) = [one for one in pod["containers"][0]["ports"] if one["name"] == service["spec"]["ports"][0]["targetPort"]]
     assert operator_environment(rendering)["JOBFLEET_EXTERNAL_METRICS_PORT"]["value"] == str(port["containerPort"])
-    assert pod["volumes"][0]["secret"]["secretName"] == "jobfleet-metrics"
+    assert pod["volumes"][0]["secret"] == {"secretName": "jobfleet-metrics", "optional": True}
     (binding,) = [one for one in rendering.all("RoleBinding") if one["metadata"]["namespace"] == "kube-system"]
     assert binding["roleRef"]["name"] == "extension-apiserver-authentication-reader"
 
@@ -248,6 +248,7 @@ def test_a_disruption_budget_is_made_for_two_operators_only(chart: Chart) -> Non
     assert not chart.render().all("PodDisruptionBudget")
     (budget,) = chart.render(VARIANTS["two operators"]).all("PodDisruptionBudget")
     assert budget["spec"]["minAvailable"] == 1
+    assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
     off = {"operator": {"replicas": 2, "podDisruptionBudget": {"enabled": False}}}
     assert not chart.render(off).all("PodDisruptionBudget")
 
@@ -325,6 +326,8 @@ def test_a_digest_wins_over_the_tag(chart: Chart) -> None:
         ({"redis": {"embedded": {"maxMemory": "320Mi"}}}, "/redis/embedded/maxMemory", "pattern"),
         ({"networkPolicy": {"redisPorts": [70000]}}, "/networkPolicy/redisPorts/0", "maximum"),
         ({"nonsense": True}, "nonsense", "not allowed"),
+        ({"workerQuota": None}, "workerQuota", "missing"),
+        ({"externalMetrics": None}, "externalMetrics", "missing"),
     ],
 )
 def test_wrong_values_are_refused_with_their_place(chart: Chart, values: Manifest, names: str, says: str) -> None:

@@ -133,6 +133,19 @@ async def test_names_that_are_no_list_end_nothing_and_none_means_any(
         assert (await ask(url, client, tmp_path))[0] == 200
 
 
+async def test_a_certificate_that_is_not_there_is_named_and_taken_when_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = Authority()
+    server = Server(authority)
+    async with served(server, tmp_path, monkeypatch) as url:
+        (own := tmp_path / "tls.crt").rename(tmp_path / "elsewhere")
+        await is_read(server)
+        assert f"external metrics are not served: [Errno 2] No such file or directory: '{own}'" in caplog.text
+        (tmp_path / "elsewhere").rename(own)
+        await is_answered(url, authority.issue(NAME), tmp_path)
+
+
 async def test_a_queue_that_cannot_be_read_is_told_by_its_own_words_and_the_others_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
