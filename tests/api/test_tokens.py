@@ -22,7 +22,7 @@ def new_account(shop: Shop) -> str:
 
 
 def may_do_what_the_chart_lets_it(shop: Shop, chart: Chart) -> None:
-    (role,) = chart.render().all("ClusterRole")
+    role = chart.render().one("ClusterRole", "jobfleet-system-jobfleet")
     lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
     group, named = "rbac.authorization.k8s.io", {"metadata": {"name": ACCOUNT}}
     kind = {"apiVersion": f"{group}/v1", "kind": "Role"}

@@ -7,12 +7,14 @@ from base64 import b64decode, b64encode
 from itertools import pairwise
 
 import pytest
+import yaml
 from cryptography import x509
 
-from fixtures.chart import Chart, Manifest, Rendering
+from fixtures.chart import CHART, Chart, Manifest, Rendering
 from jobfleet_operator import names
 from jobfleet_operator.settings import Settings
 
+ADMINISTRATOR = CHART.parents[1] / "docs" / "how-to" / "namespaced" / "administrator.yaml"
 EXTERNAL = {
     "redis": {"embedded": {"enabled": False}, "external": {"urlSecretRef": {"name": "shop-redis", "key": "uri"}}}
 }
@@ -101,7 +103,7 @@ def test_every_selector_finds_the_pods_that_it_means(chart: Chart, values: Manif
 
 
 def test_the_operator_may_do_only_what_it_needs(chart: Chart) -> None:
-    (role,) = chart.render().all("ClusterRole")
+    role = chart.render().one("ClusterRole", "jobfleet-system-jobfleet")
     allowed = {
         f"{resource}.{group}": rule["verbs"]
         for rule in role["rules"]
@@ -120,6 +122,22 @@ def test_the_operator_may_do_only_what_it_needs(chart: Chart) -> None:
         "secrets.": ["get", "create", "patch"],
         "events.": ["create"],
     }
+
+
+def test_people_may_do_what_an_administrator_of_teams_lets_them_but_for_the_operators_status(chart: Chart) -> None:
+    """Teams pass the right to write a status on to their own operator; here that is the release's."""
+    given = {manifest["metadata"]["name"]: manifest for manifest in yaml.safe_load_all(ADMINISTRATOR.read_text())}
+    for kind in ("edit", "view"):
+        role = chart.render().one("ClusterRole", f"jobfleet-system-jobfleet-{kind}")
+        assert given[f"jobfleet-{kind}"]["metadata"]["labels"].items() <= role["metadata"]["labels"].items()
+        written = {f"{name}/status" for name in ("jobqueues", "workerpools")} if kind == "edit" else set()
+        wanted = {(name, *verbs) for name, *verbs in rights(given[f"jobfleet-{kind}"]) if name not in written}
+        assert set(rights(role)) == wanted
+    assert len(chart.render({"aggregateRoles": False}).all("ClusterRole")) == 1
+
+
+def rights(role: Manifest) -> list[tuple[str, ...]]:
+    return [(resource, *rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]]
 
 
 def test_named_namespaces_get_a_role_each_and_the_cluster_gets_none(chart: Chart) -> None:
