@@ -1,4 +1,5 @@
-# The product: the SDK (`jobfleet`, also as a base for your own worker images) and the operator (`jobfleet-operator`).
+# The product: the SDK (`jobfleet`, also as a base for your own worker images) and the operator (`jobfleet-operator`), with all extras
+# but `dev`: `fast` (uvloop) and `encryption` (cryptography), too.
 # BASE may be any image with Python 3.11 or newer, its venv module and CA certificates.
 ARG BASE=python:3.12-slim
 

@@ -56,7 +56,7 @@ crds: setup ## generate crds/ and the chart's copy from the models
 	cp crds/*.yaml charts/jobfleet/files/crds/
 
 lock: setup ## pin the newest versions of all dependencies (needs uv)
-	uv pip compile pyproject.toml --extra operator --extra fast --universal --upgrade \
+	uv pip compile pyproject.toml --extra operator --extra fast --extra encryption --universal --upgrade \
 	  --no-header --no-annotate --quiet --output-file requirements.lock
 	uv pip compile pyproject.toml --extra dev --universal --upgrade --constraint requirements.lock \
 	  --no-header --no-annotate --quiet --output-file requirements-dev.lock

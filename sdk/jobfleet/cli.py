@@ -139,7 +139,8 @@ def _foreign(name: str, *arguments: str) -> int:
         (point,) = importlib.metadata.entry_points(group=FOREIGN, name=name)
         command = point.load()
     except (ValueError, ImportError):
-        print(f"jobfleet: {name} needs the operator's packages: pip install 'jobfleet[operator]'", file=sys.stderr)
+        told = f"{name} needs the operator's packages: pip install '.[operator]' in the source of jobfleet"
+        print(f"jobfleet: {told}", file=sys.stderr)
         return EXIT_USAGE
     return int(command(list(arguments)))
 

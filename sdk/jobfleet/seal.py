@@ -31,8 +31,9 @@ class Seal:
 
     Attributes:
         compress_above: bytes above which zlib is tried; None: never.
-        keys: AES-GCM keys of 16, 24 or 32 bytes by a name of at most 255 bytes; none: no encryption. Needs
-            ``jobfleet[encryption]``. What is sealed is bound to its queue and job: it opens nowhere else.
+        keys: AES-GCM keys of 16, 24 or 32 bytes by a name of at most 255 bytes; none: no encryption. Needs the
+            package cryptography (the extra ``encryption``). What is sealed is bound to its queue and job: it opens
+            nowhere else.
 
     Raises:
         ConfigurationError: a key is of another length, or the package for encryption is missing.
@@ -112,7 +113,7 @@ def _cipher(key: bytes) -> Any:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - optional
     except ImportError as error:
         raise ConfigurationError(
-            "keys: encryption needs the package cryptography: pip install 'jobfleet[encryption]'"
+            "keys: encryption needs the package cryptography: pip install 'cryptography>=43'"
         ) from error
     return AESGCM(key)
 

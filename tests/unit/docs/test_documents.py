@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ DOCUMENTS = sorted(
         *(ROOT / "charts").rglob("*.md"),
     ]
 )
+PACKAGE = re.compile(r"[\w.-]+")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 
 
@@ -58,6 +60,13 @@ def test_the_worker_page_names_every_variable_with_its_default() -> None:
     assert table[environment.CONCURRENCY] == f"`{values.concurrency}`"
     assert table[environment.DRAIN_SECONDS] == f"`{values.drain_seconds}`"
     assert table[environment.HEALTH_PORT] == f"`{values.health_port}`, nowhere"
+
+
+def test_the_product_image_has_every_extra_but_that_for_developers() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = {PACKAGE.match(each)[0].lower() for name in extras.keys() - {"dev"} for each in extras[name]}
+    locked = {PACKAGE.match(line)[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
+    assert wanted - locked == set()
 
 
 def test_the_demo_prints_the_line_that_the_documents_promise() -> None:

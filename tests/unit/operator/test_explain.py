@@ -139,7 +139,7 @@ def test_without_the_operators_packages_it_says_how_to_get_them(
 ) -> None:
     monkeypatch.setitem(sys.modules, "jobfleet_operator.explain", None)
     assert explained("-") == 2
-    assert "pip install 'jobfleet[operator]'" in capsys.readouterr().err
+    assert "pip install '.[operator]'" in capsys.readouterr().err
 
 
 def test_a_limit_and_what_falls_due_are_told_and_replayed() -> None:
