@@ -79,6 +79,22 @@ async def test_another_connection_reaches_the_pods_that_run(shop: Shop, operator
     assert decode(shop.get("secret", "photos-jobqueue")["data"]["JOBFLEET_REDIS_URL"]).endswith("other")
 
 
+async def test_another_url_of_the_operators_own_redis_is_taken_while_it_runs(
+    shop: Shop, operators: Operators, redis_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "redis-url"
+    file.write_text(redis_url)
+    operators(url="", JOBFLEET_REDIS_URL_FILE=str(file))
+    shop.apply(queue_manifest(), pool_manifest(minReplicas=1))
+    await until("the Deployment is there", lambda: shop.replicas() == 1)
+    before = pod_annotations(shop)
+    file.write_text(f"{redis_url}?client_name=other")
+    await until("a roll-out begins", lambda: pod_annotations(shop) != before)
+    assert decode(shop.get("secret", "photos-jobqueue")["data"]["JOBFLEET_REDIS_URL"]).endswith("other")
+    await enqueue(shop, redis_url, 60)
+    await until("it scales by the new one", lambda: shop.replicas() == 3)
+
+
 def pod_annotations(shop: Shop) -> dict[str, str]:
     return shop.get("deployment", "photos")["spec"]["template"]["metadata"]["annotations"]
 

@@ -59,6 +59,17 @@ def operator_environment(rendering: Rendering) -> dict[str, Manifest]:
     return environment(rendering.one("Deployment", "jobfleet")["spec"]["template"])
 
 
+def own_redis(rendering: Rendering) -> tuple[str, str]:
+    """Secret and key of the URL in the file that the operator reads."""
+    pod = rendering.one("Deployment", "jobfleet")["spec"]["template"]["spec"]
+    secret = next(volume["secret"] for volume in pod["volumes"] if volume["name"] == "redis")
+    (mount,) = [one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "redis"]
+    (item,) = secret["items"]
+    file = operator_environment(rendering)["JOBFLEET_REDIS_URL_FILE"]["value"]
+    assert file == f"{mount['mountPath']}/{item['path']}"
+    return secret["secretName"], item["key"]
+
+
 @pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS.keys())
 def test_lint_finds_nothing(chart: Chart, values: Manifest) -> None:
     answer = chart.lint(values)
@@ -185,7 +196,7 @@ def test_external_metrics_are_served_with_a_certificate_that_the_api_server_can_
     pod = rendering.one("Deployment", "jobfleet")["spec"]["template"]["spec"]
     (port,) = [one for one in pod["containers"][0]["ports"] if one["name"] == service["spec"]["ports"][0]["targetPort"]]
     assert operator_environment(rendering)["JOBFLEET_EXTERNAL_METRICS_PORT"]["value"] == str(port["containerPort"])
-    assert pod["volumes"][0]["secret"] == {"secretName": "jobfleet-metrics", "optional": True}
+    assert pod["volumes"][1]["secret"] == {"secretName": "jobfleet-metrics", "optional": True}
     (binding,) = [one for one in rendering.all("RoleBinding") if one["metadata"]["namespace"] == "kube-system"]
     assert binding["roleRef"]["name"] == "extension-apiserver-authentication-reader"
 
@@ -209,10 +220,7 @@ def test_the_embedded_redis_and_the_operator_share_a_secret_that_was_made_up(cha
         "name": "jobfleet-redis",
         "key": "password",
     }
-    assert operator_environment(rendering)["JOBFLEET_REDIS_URL"]["valueFrom"]["secretKeyRef"] == {
-        "name": "jobfleet-redis",
-        "key": "url",
-    }
+    assert own_redis(rendering) == ("jobfleet-redis", "url")
 
 
 def test_jobs_fill_redis_before_redis_fills_its_container(chart: Chart) -> None:
@@ -235,15 +243,12 @@ def test_no_password_stands_in_a_pod(chart: Chart) -> None:
 def test_a_secret_of_the_users_own_is_used_and_none_is_made(chart: Chart) -> None:
     rendering = chart.render({"redis": {"embedded": {"existingSecret": "mine"}}})
     assert not rendering.all("Secret")
-    assert operator_environment(rendering)["JOBFLEET_REDIS_URL"]["valueFrom"]["secretKeyRef"]["name"] == "mine"
+    assert own_redis(rendering) == ("mine", "url")
 
 
 def test_an_external_redis_leaves_nothing_of_the_embedded_one(chart: Chart) -> None:
     rendering = chart.render(EXTERNAL)
-    assert operator_environment(rendering)["JOBFLEET_REDIS_URL"]["valueFrom"]["secretKeyRef"] == {
-        "name": "shop-redis",
-        "key": "uri",
-    }
+    assert own_redis(rendering) == ("shop-redis", "uri")
     assert not any(rendering.all(kind) for kind in ("StatefulSet", "Secret", "Service"))
     assert len(rendering.all("NetworkPolicy")) == 1
 
