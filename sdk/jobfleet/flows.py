@@ -174,15 +174,23 @@ def _pages(
     page: Callable[[int, int], Command[Page]], most: int, wanted: FailureFilter | None = None
 ) -> Flow[list[JobView]]:
     """Pages one after the other, until there are enough jobs or no more; each job once, though it may stand twice."""
-    found: dict[str, JobView] = {}
+    found = yield from _walk(page, most, wanted, lambda job: job)
+    return list(found.values())[:most]
+
+
+def _walk(
+    page: Callable[[int, int], Command[Page]], most: int, wanted: FailureFilter | None, keep: Callable[[JobView], T]
+) -> Flow[dict[str, T]]:
+    """As :func:`_pages`; of each job, by its id, what is to be kept of it."""
+    found: dict[str, T] = {}
     start, size = 0, min(PAGE, most) if wanted is None else PAGE
     while len(found) < most:
         looked, jobs = yield page(start, size)
-        found |= {job.id: job for job in jobs if wanted is None or wanted.matches(job)}
+        found |= {job.id: keep(job) for job in jobs if wanted is None or wanted.matches(job)}
         start += looked
         if looked < size:
             break
-    return list(found.values())[:most]
+    return found
 
 
 def _of_groups(realm: str, queue: str, most: int, seal: Seal) -> Flow[list[JobView]]:
@@ -208,9 +216,13 @@ def failed(realm: str, queue: str, wanted: FailureFilter, most: int, seal: Seal 
     Raises:
         InvalidJob: ``wanted`` is no filter.
     """
+    return (yield from _pages(_failed_pages(realm, queue, wanted, seal), most, wanted))
+
+
+def _failed_pages(realm: str, queue: str, wanted: object, seal: Seal) -> Callable[[int, int], Command[Page]]:
     if not isinstance(wanted, FailureFilter):
         raise InvalidJob("wanted", f"{wanted!r:.80} must be a FailureFilter, as FailureFilter(kind='OSError')")
-    return (yield from _pages(partial(looking.list_jobs, realm, queue, State.FAILED, seal=seal), most, wanted))
+    return partial(looking.list_jobs, realm, queue, State.FAILED, seal=seal)
 
 
 def grouped(jobs: Iterable[JobView]) -> list[FailureGroup]:
@@ -249,11 +261,12 @@ def retry_where(
     realm: str, queue: str, wanted: FailureFilter, spacing_us: int, seal: Seal = PLAIN, by: Author = NOBODY
 ) -> Flow[int]:
     """Retry all failed jobs that are meant, so many microseconds apart; the answer is how many."""
-    jobs: list[JobView] = yield from failed(realm, queue, wanted, 1_000_000, seal)
+    found = yield from _walk(_failed_pages(realm, queue, wanted, seal), 1_000_000, wanted, lambda _: None)
+    ids = list(found)  # and no more of them: a million jobs may weigh much
     total, by = 0, by.about(wanted.words())
-    for start in range(0, len(jobs), PAGE):
-        ids = [job.id for job in jobs[start : start + PAGE]]
-        answers = yield steering.retry(realm, queue, ids, spacing_us, total * spacing_us, by)
+    for start in range(0, len(ids), PAGE):
+        page = ids[start : start + PAGE]
+        answers = yield steering.retry(realm, queue, page, spacing_us, total * spacing_us, by)
         total += sum(answers)
         by = by.about(by.words, goes_on=total > 0)
     return total

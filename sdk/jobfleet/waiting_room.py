@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 
 from jobfleet.ending import end_tasks
@@ -32,7 +32,7 @@ class WaitingRoom:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._waiting: deque[_Waiter] = deque()
+        self._waiting: OrderedDict[_Waiter, None] = OrderedDict()
         self._serving: asyncio.Task[None] | None = None
 
     async def enqueue(self, job: NewJob, full: QueueFull) -> str | None:
@@ -43,7 +43,7 @@ class WaitingRoom:
         """
         loop = asyncio.get_running_loop()
         waiter = _Waiter(job, full, loop.create_future())
-        self._waiting.append(waiter)
+        self._waiting[waiter] = None
         timer = loop.call_later(job.wait, waiter.time_out)
         if self._serving is None or self._serving.done():
             self._serving = asyncio.create_task(self._serve(), name="waiting room")
@@ -51,6 +51,7 @@ class WaitingRoom:
             return await waiter.answer
         finally:
             timer.cancel()
+            self._waiting.pop(waiter, None)  # who has given up holds no room here behind one who waits for long
 
     async def _serve(self) -> None:
         most, tries = 1, 1
@@ -83,7 +84,7 @@ class WaitingRoom:
         """The first of those that still wait."""
         batch: list[_Waiter] = []
         while self._waiting and len(batch) < most:
-            waiter = self._waiting.popleft()
+            waiter, _ = self._waiting.popitem(last=False)
             if not waiter.answer.done():
                 waiter.sent = True
                 batch.append(waiter)
@@ -91,11 +92,13 @@ class WaitingRoom:
 
     def _back(self, batch: Sequence[_Waiter], full: QueueFull | None = None) -> None:
         """They wait on, those first whose turn it was; unless their time has run out."""
-        self._waiting.extendleft(reversed(batch))
-        for waiter in batch:
+        for waiter in reversed(batch):
             waiter.sent, waiter.full = False, full or waiter.full
             if waiter.late:
                 waiter.time_out()
+            if not waiter.answer.done():
+                self._waiting[waiter] = None
+                self._waiting.move_to_end(waiter, last=False)
 
     async def close(self) -> None:
         """Those who still wait are cancelled. May be called twice."""

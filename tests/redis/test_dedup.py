@@ -32,6 +32,22 @@ async def test_a_unique_job_is_one_until_it_has_ended_however_it_ends(queue: Que
     assert [await queue.state(i) for i in "bcd"] == [None, None, None]
 
 
+async def test_a_job_that_has_waited_too_long_keeps_nobody_from_its_key(queue: Queue) -> None:
+    once, redis, jobs = Dedup("report"), queue.client._redis, "jf:{test/photos}:jobs"
+    assert await answer(queue, new("a", dedup=once, expires_in=600)) == ["a"]
+    assert await answer(queue, new("b", dedup=once)) == ["a"]
+    record = await redis.hget(jobs, "a")
+    await redis.hset(jobs, "a", record[:13] + (1_000).to_bytes(6, "big") + record[19:])  # the clock, moved for this job
+    assert await answer(queue, new("c", dedup=once, expires_in=600)) == ["c"]
+    assert await queue.claim(10) == ["c"]
+    assert await queue.state("a") is State.FAILED
+    assert await answer(queue, new("d", dedup=once)) == ["c"], "the key is not free because the first one has ended"
+    await queue.exchange("w1", 0, Outcome("c", 1, "return"))
+    record = await redis.hget(jobs, "c")
+    await redis.hset(jobs, "c", record[:13] + (1_000).to_bytes(6, "big") + record[19:])
+    assert await queue.client.run(steering.retry(REALM, QUEUE, ["a"])) == [True], "nor from trying again"
+
+
 async def test_a_throttled_job_is_one_for_its_time_even_after_it_has_ended(queue: Queue) -> None:
     brake = Dedup("mail", "throttle", 3600)
     assert await answer(queue, new("a", dedup=brake)) == ["a"]

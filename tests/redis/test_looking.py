@@ -116,6 +116,22 @@ async def test_a_lost_lease_is_told_with_its_worker_and_its_time(queue: Queue) -
     assert view.enqueued_ms <= view.history[0].at_ms <= view.history[1].at_ms == view.ended_ms
 
 
+async def test_of_many_failures_the_newest_are_kept(queue: Queue) -> None:
+    await queue.enqueue(new("a", attempts=100))
+    kept = []
+    for attempt in range(1, 31):
+        assert await queue.claim(1) == ["a"]
+        told = codec.pack_failure(Failure("OSError", "x" * 1000, "y" * 3000, attempt))
+        await queue.exchange("w1", 0, Outcome("a", attempt, "retry", told))
+        view = await queue.look("a")
+        assert view is not None
+        numbers = [one.attempt for one in view.history]
+        assert numbers == list(range(attempt - len(numbers) + 1, attempt + 1)), "the last ones, in order"
+        kept.append(len(numbers))
+    assert kept[:7] == [1, 2, 3, 4, 5, 6, 7], "all of some"
+    assert min(kept[7:]) >= 3, "half of the room is never empty"
+
+
 async def test_a_cancelled_job_does_not_blame_an_earlier_failure(fleet: Fleet) -> None:
     @fleet.job(queue=QUEUE, backoff=Backoff(seconds=3600))
     async def work() -> None:

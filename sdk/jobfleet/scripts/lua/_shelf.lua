@@ -81,11 +81,18 @@ local function shelve_cancelled(ids)
 end
 
 -- Failures are kept one after the other, the newest last: ms 6, length of the worker's id 1, the id, bytes (which begin with
--- their own length). The older ones go when they would weigh too much.
+-- their own length). The oldest go when all would weigh too much, so many that half of the room is free again.
 local FAILURES_BYTES = 32768
 local function keep_failure(id, bytes, worker)
   local earlier = redis.call('HGET', errors, id) or ''
-  if #earlier + #bytes > FAILURES_BYTES then earlier = '' end
+  if #earlier + #bytes > FAILURES_BYTES then
+    local from = 1
+    while from <= #earlier and #earlier - from + 1 + #bytes > FAILURES_BYTES / 2 do
+      local length_at = from + 7 + string.byte(earlier, from + 6)
+      from = length_at + 4 + struct.unpack('>I4', earlier, length_at)
+    end
+    earlier = string.sub(earlier, from)
+  end
   worker = string.sub(worker, 1, 255)
   redis.call('HSET', errors, id, earlier .. struct.pack('>I6B', now, #worker) .. worker .. bytes)
 end

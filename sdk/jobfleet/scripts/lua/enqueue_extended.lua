@@ -40,9 +40,9 @@ local function decide(id, key, mode)
     local state, attempt = planned[other], 0
     if state == nil then
       local record = redis.call('HGET', jobs, other)
-      if record then state, attempt = string.byte(record), select(3, unpack_header(record)) end
+      if record then state, attempt = standing(record) end
     end
-    if mode == 'unique' and (state == WAITING or state == DELAYED or state == ACTIVE) then return other end
+    if mode == 'unique' and state then return other end
     -- a job that has run already, and waits for its next attempt, is nobody's to drop
     if mode == 'debounce' and state == DELAYED and attempt == 0 then return 1, other, ends end
   end

@@ -21,8 +21,7 @@ local function take_key(id, extension)
   if not (extension and extension.k) or extension.m == 'throttle' then return true end
   local other, ends = key_owner(extension.k)
   local record = other and other ~= id and redis.call('HGET', jobs, other)
-  local state = record and string.byte(record)
-  if state == WAITING or state == DELAYED or state == ACTIVE then return false end
+  if record and standing(record) then return false end
   own_key(extension.k, id, 0, ends)
   return true
 end
