@@ -395,7 +395,7 @@ def test_synchronous_code_leaves_and_reads_the_same_entries(redis_url: str) -> N
             ("clean", "ticket 17"), ("purge", "ticket 17"),
         ]  # fmt: skip
         assert {entry.who for entry in told} == {ANN}
-        with pytest.raises(InvalidJob, match="newest: 0 must be at least 1"):
+        with pytest.raises(InvalidJob, match="newest: 0 must be a whole number from 1"):
             here.audit(0)
 
 
