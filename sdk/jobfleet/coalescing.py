@@ -2,6 +2,8 @@
 
 The first goes at once. Those that come while it is under way wait for it, and then go together, a thousand in a call:
 so a single enqueue is not held up, and many at a time cost next to nothing each.
+
+Nobody waits for more than two calls that fail: when Redis gave one no answer, all who waited before it began hear so.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from jobfleet.errors import InvalidJob, QueueFull
+from jobfleet.errors import InvalidJob, QueueFull, Unavailable
 from jobfleet.scripts.producing import BATCH, NewJob
 
 T = TypeVar("T")
 Send = Callable[[Sequence[NewJob]], Awaitable[list[str | None]]]
+Waiting = tuple[NewJob, asyncio.Future[str | None]]
 
 
 class Coalescer:
@@ -25,7 +28,7 @@ class Coalescer:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._queued: deque[tuple[NewJob, asyncio.Future[str | None]]] = deque()
+        self._queued: deque[Waiting] = deque()
         self._busy = False
         self._flush: asyncio.Task[None] | None = None
 
@@ -40,6 +43,8 @@ class Coalescer:
             (answer,) = await self._send((job,))
             return answer
         finally:
+            while self._queued and self._queued[0][1].done():  # when a loop ends all are, and nothing is begun
+                self._queued.popleft()
             if self._queued:
                 self._flush = asyncio.create_task(self._flush_queued())
             else:
@@ -47,13 +52,32 @@ class Coalescer:
 
     async def _flush_queued(self) -> None:
         try:
-            while self._queued:
-                batch = [self._queued.popleft() for _ in range(min(BATCH, len(self._queued)))]
-                await self._send_batch(batch)
+            while batch := self._next():
+                before = len(self._queued)
+                try:
+                    await self._send_batch(batch)
+                except Exception as error:  # noqa: BLE001 - it is handed to those who wait
+                    _fail(batch, error)
+                    if isinstance(error, Unavailable):
+                        _fail([self._queued.popleft() for _ in range(before)], error)
+                except asyncio.CancelledError:
+                    for _, future in [*batch, *self._queued]:
+                        future.cancel()
+                    self._queued.clear()
+                    raise
         finally:
             self._busy = False
 
-    async def _send_batch(self, batch: list[tuple[NewJob, asyncio.Future[str | None]]]) -> None:
+    def _next(self) -> list[Waiting]:
+        """What goes in the next call, without those whose producer waits no longer."""
+        batch: list[Waiting] = []
+        while self._queued and len(batch) < BATCH:
+            waiting = self._queued.popleft()
+            if not waiting[1].done():
+                batch.append(waiting)
+        return batch
+
+    async def _send_batch(self, batch: list[Waiting]) -> None:
         try:
             answers = await self._send([job for job, _ in batch])
         except QueueFull as full:
@@ -66,14 +90,8 @@ class Coalescer:
                 _fail(batch, error)
                 return
             for one in batch:  # one of them is to blame: each goes by itself
-                await self._send_batch([one])
-        except Exception as error:  # noqa: BLE001 - it is handed to those who wait
-            _fail(batch, error)
-        except asyncio.CancelledError:
-            for _, future in [*batch, *self._queued]:
-                future.cancel()
-            self._queued.clear()
-            raise
+                if not one[1].done():
+                    await self._send_batch([one])
         else:
             for (_, future), answer in zip(batch, answers, strict=True):
                 if not future.done():
@@ -102,7 +120,7 @@ def _divided(batch: Sequence[T], full: QueueFull) -> tuple[list[T], list[T]]:
     return going, staying
 
 
-def _fail(batch: list[tuple[NewJob, asyncio.Future[str | None]]], error: Exception) -> None:
+def _fail(batch: list[Waiting], error: Exception) -> None:
     for _, future in batch:
         if not future.done():
             future.set_exception(error)
