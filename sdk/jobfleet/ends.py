@@ -47,7 +47,8 @@ class Ends:
                     if hasty:
                         break
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(event.wait(), LOOK_AGAIN_SECONDS)
+                        async with asyncio.timeout(LOOK_AGAIN_SECONDS):  # wait_for loses a cancel on Python 3.11
+                            await event.wait()
         except TimeoutError:
             pass
         finally:

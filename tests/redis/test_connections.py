@@ -7,16 +7,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import redis
-from jobfleet import Fleet, Unavailable
+from cluster_tool import ports
+from fixtures.workers import until_true
+from jobfleet import Fleet, State, Unavailable
 from jobfleet.clients import asynchronous, blocking
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.blocking import SyncClient
 from jobfleet.clients.patience import Patience
 from jobfleet.scripts.looking import inspect
+from jobfleet.seal import PLAIN
 
 ONE_TRY = Patience(total=0.0)
 
@@ -73,6 +77,105 @@ async def test_a_server_that_takes_a_connection_and_says_nothing_is_given_up(mon
         with pytest.raises(Unavailable, match=r"no answer within 0\.2 s"):
             await client.run(inspect("test", "photos"))
         await client.close()
+
+
+async def test_looking_for_keys_is_given_up_like_any_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asynchronous, "ANSWER_SECONDS", 0.2)
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as silent, asyncio.timeout(20):
+        host, port = silent.sockets[0].getsockname()
+        client = AsyncClient(f"redis://{host}:{port}/0", ONE_TRY)
+        with pytest.raises(Unavailable):
+            await client.keys("*")
+        await client.close()
+
+
+async def test_connections_have_no_cap(redis_url: str) -> None:
+    blocking_client, client = SyncClient(redis_url), AsyncClient(redis_url)
+    pool: Any = client._redis.connection_pool
+    for connection in [blocking_client._redis.connection_pool.get_connection() for _ in range(130)]:
+        blocking_client._redis.connection_pool.release(connection)
+    for connection in [await pool.get_connection() for _ in range(130)]:
+        await pool.release(connection)
+    blocking_client.close()
+    await client.close()
+
+
+def test_a_cap_in_the_url_holds(redis_url: str) -> None:
+    client = SyncClient(f"{redis_url}?max_connections=2")
+    for _ in range(2):
+        client._redis.connection_pool.get_connection()
+    with pytest.raises(redis.exceptions.ConnectionError):
+        client._redis.connection_pool.get_connection()
+    client.close()
+
+
+def subscribers(server: redis.Redis) -> set[str]:
+    return {client["id"] for client in server.client_list(_type="pubsub")}
+
+
+async def test_who_waits_without_a_loop_subscribes_anew_when_its_connection_breaks(
+    fleet: Fleet, server: redis.Redis
+) -> None:
+    job_id = await fleet.enqueue("photos", "job", {})
+    queue = fleet.queue_sync("photos")
+    waiting = asyncio.create_task(asyncio.to_thread(queue.wait, job_id, 30))
+    for _ in range(3):
+        await until_true(lambda: bool(subscribers(server)))
+        (subscriber,) = subscribers(server)
+        server.client_kill_filter(_id=subscriber)
+        await until_true(lambda old=subscriber: bool(subscribers(server) - {old}))  # type: ignore[misc]
+    await fleet.queue("photos").cancel(job_id)
+    view = await waiting
+    assert view is not None
+    assert view.state is State.CANCELLED
+
+
+async def test_events_go_on_and_none_is_lost_when_the_connection_breaks(fleet: Fleet, server: redis.Redis) -> None:
+    seen: list[str] = []
+
+    async def watch() -> None:
+        async for event in fleet.queue("photos").events("0"):
+            seen.extend(event.job_ids)
+
+    def readers() -> set[str]:
+        return {client["id"] for client in server.client_list() if client["cmd"] == "xread"}
+
+    watching = asyncio.create_task(watch())
+    sent: list[str] = []
+    for _ in range(3):
+        await until_true(lambda: bool(readers()))
+        for reader in readers():
+            server.client_kill_filter(_id=reader)
+        sent.append(await fleet.enqueue("photos", "job", {}))
+        await until_true(lambda: watching.done() or seen == sent)
+    assert seen == sent
+    watching.cancel()
+
+
+async def test_a_wait_ends_when_redis_stays_away() -> None:
+    (port,) = ports.free_ports(1)
+    url = f"redis://127.0.0.1:{port}/0"
+    patience = Patience(total=0.05)
+    events = AsyncClient(url, patience)
+    with pytest.raises(Unavailable):
+        await events.read_stream("events", "0")
+    await events.close()
+    with pytest.raises(Unavailable):
+        SyncClient(url, patience).wait_for_end(("test", "photos"), "a", None, PLAIN)
+
+
+async def test_a_wait_that_hears_something_as_it_is_cancelled_ends(fleet: Fleet) -> None:
+    job_id = await fleet.enqueue("photos", "job", {})
+    waiting = asyncio.create_task(fleet.result("photos", job_id, 60))
+    subscribed = fleet.ends("photos")
+    await until_true(lambda: bool(subscribed._waiting))
+    (event,) = subscribed._waiting[job_id]
+    await until_true(lambda: bool(event._waiters))
+    event.set()
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting], timeout=5)
+    assert waiting.cancelled()
 
 
 FORKING = """

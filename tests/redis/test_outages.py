@@ -250,6 +250,15 @@ async def test_who_meets_a_redis_without_memory_waits_for_it(own_redis: OwnRedis
         assert (await fleet.job_state(QUEUE, await sent)) is not None
 
 
+async def test_a_job_is_waited_for_in_a_redis_without_memory(fleet: Fleet, own_redis: OwnRedis) -> None:
+    job_id = await fleet.enqueue(QUEUE, "develop", {})
+    redis = fleet.client()._redis
+    await redis.config_set("maxmemory", 1)
+    with pytest.raises(TimeoutError):
+        await fleet.result(QUEUE, job_id, timeout=0)
+    await redis.config_set("maxmemory", 0)
+
+
 async def test_a_redis_without_memory_is_emptied_by_workers_that_come_then(fleet: Fleet, own_redis: OwnRedis) -> None:
     ran: list[int] = []
 

@@ -21,6 +21,7 @@ from jobfleet.clients.patience import (
     CONNECT_SECONDS,
     FRESH_SECONDS,
     SCAN_PAGE,
+    Failures,
     Patience,
     passes,
     translated,
@@ -139,12 +140,13 @@ class AsyncClient:
         """All keys that match, a page at a time so that nobody waits for it; some perhaps more than once.
 
         Raises:
-            Unavailable: the connection broke.
+            Unavailable: the connection broke, or a page did not come in time.
         """
-        try:
-            return [key.decode() async for key in self._redis.scan_iter(pattern, count=SCAN_PAGE)]
-        except (redis_errors.RedisError, OSError) as error:
-            raise translated(error, self.url) from error
+        async with self._connect(ANSWER_SECONDS) as client:
+            try:
+                return [key.decode() async for key in client.scan_iter(pattern, count=SCAN_PAGE)]
+            except (redis_errors.RedisError, OSError) as error:
+                raise translated(error, self.url) from error
 
     async def stream_end(self, key: str) -> str:
         """The id of a stream's newest entry, or "0" where there is none. Errors as :meth:`read_stream`."""
@@ -155,7 +157,7 @@ class AsyncClient:
         """The entries of a stream behind the id ``after``, at most 100, waiting up to ``seconds`` for the first.
 
         Raises:
-            Unavailable: the connection broke.
+            Unavailable: Redis stayed away for longer than the client's patience.
         """
         block = round(seconds * 1000)
         answer = await self._stream(lambda client: client.xread({key: after}, block=block, count=100))
@@ -164,13 +166,19 @@ class AsyncClient:
 
     async def _stream(self, call: Callable[[redis.asyncio.Redis], Awaitable[Any]]) -> Any:
         """Call on connections of their own, which may block for longer than an answer may take."""
-        if self._streaming is None:
-            self._streaming = self._connect(BLOCK_SECONDS + ANSWER_SECONDS)
-        try:
-            return await call(self._streaming)
-        except (redis_errors.RedisError, OSError) as error:
-            await self._streaming.connection_pool.disconnect(inuse_connections=False)
-            raise translated(error, self.url) from error
+        client = self._streaming
+        if client is None:
+            client = self._streaming = self._connect(BLOCK_SECONDS + ANSWER_SECONDS)
+        failures = Failures(self._patience)
+        while True:
+            try:
+                return await call(client)
+            except (redis_errors.RedisError, OSError) as error:
+                wait = failures.wait(error)
+                if wait is None:
+                    raise translated(error, self.url) from error
+                await client.connection_pool.disconnect(inuse_connections=False)
+                await asyncio.sleep(wait)
 
     async def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
         """The raw answers, refusals among them; a script that Redis does not have is sent along and tried again."""
@@ -259,7 +267,8 @@ class AsyncClient:
                 if message is not None:
                     yield message["data"].decode()
                 else:
-                    await asyncio.wait_for(pubsub.ping(), ANSWER_SECONDS)
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        await pubsub.ping()
         except (redis_errors.RedisError, OSError) as error:
             raise translated(error, self.url) from error
         finally:

@@ -22,6 +22,7 @@ from jobfleet.clients.patience import (
     CONNECT_SECONDS,
     FRESH_SECONDS,
     SCAN_PAGE,
+    Failures,
     Patience,
     passes,
     translated,
@@ -150,22 +151,36 @@ class SyncClient:
 
         Raises:
             TimeoutError: it has not ended in ``timeout`` seconds.
-            Unavailable: the connection broke.
+            Unavailable: Redis stayed away for longer than the client's patience, or beyond ``timeout``.
         """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        with self._redis.pubsub(ignore_subscribe_messages=True) as heard:  # type: ignore[no-untyped-call]
+        failures = Failures(self._patience)
+        while True:
             try:
-                heard.subscribe(queue_keys(*place).ends)
-                while True:
-                    view = self.run(await_end(*place, job_id, seal=seal))
-                    if view is None or view.state.terminal:
-                        return view
-                    if not self._hear(heard, job_id, deadline):
-                        raise TimeoutError(f"job {job_id} has not ended in {timeout} s")
+                ended, view = self._follow_to_end(place, job_id, deadline, seal, failures)
+                break
             except (redis_errors.RedisError, OSError) as error:
-                if isinstance(error, TimeoutError):
-                    raise
-                raise translated(error, self.url) from error
+                wait = failures.wait(error)
+                if wait is None or time.monotonic() >= deadline:
+                    raise translated(error, self.url) from error
+                time.sleep(min(wait, deadline - time.monotonic()))
+        if not ended:
+            raise TimeoutError(f"job {job_id} has not ended in {timeout} s")
+        return view
+
+    def _follow_to_end(
+        self, place: tuple[str, str], job_id: str, deadline: float, seal: Seal, failures: Failures
+    ) -> tuple[bool, JobView | None]:
+        """Whether the job has ended before the time is over (or is unknown), and what it is; on one connection."""
+        with self._redis.pubsub(ignore_subscribe_messages=True) as heard:  # type: ignore[no-untyped-call]
+            heard.subscribe(queue_keys(*place).ends)
+            while True:
+                view = self.run(await_end(*place, job_id, seal=seal))
+                failures.over()
+                if view is None or view.state.terminal:
+                    return True, view
+                if not self._hear(heard, job_id, deadline):
+                    return False, view
 
     @staticmethod
     def _hear(heard: Any, job_id: str, deadline: float) -> bool:

@@ -12,6 +12,9 @@ from jobfleet.errors import ConfigurationError
 
 R = TypeVar("R")
 
+NO_CAP = 2**31
+"""Connections of a pool: each thread that waits has one, each watcher of events too. redis-py stops at 100 by default."""
+
 
 def opened(from_url: Callable[..., R], url: str, **settings: Any) -> R:
     """A client of redis-py, which connects when it is first used.
@@ -21,6 +24,7 @@ def opened(from_url: Callable[..., R], url: str, **settings: Any) -> R:
     """
     if not url.startswith("unix:"):
         settings["socket_keepalive"] = True
+    settings["max_connections"] = NO_CAP
     try:
         client: Any = from_url(url, **settings)
         pool = client.connection_pool

@@ -1,7 +1,8 @@
-"""Which errors of Redis pass, and how long to wait between tries: pure decisions that both clients share."""
+"""Which errors of Redis pass, and how long to wait between tries: decisions that both clients share."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import redis.exceptions as redis_errors
@@ -68,6 +69,24 @@ def passes(error: BaseException) -> bool:
     if isinstance(error, _PASSING_TYPES):
         return True
     return isinstance(error, redis_errors.ResponseError) and any(mark in str(error)[:160] for mark in _PASSING)
+
+
+class Failures:
+    """Failed tries of what may wait for long: patience begins with the first of them, and anew after a success."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience, self._tries, self._since = patience, 0, 0.0
+
+    def wait(self, error: BaseException) -> float | None:
+        """Seconds to wait after this one; None: give up."""
+        if not self._tries:
+            self._since = time.monotonic()
+        self._tries += 1
+        return self._patience.wait(self._tries, time.monotonic() - self._since) if passes(error) else None
+
+    def over(self) -> None:
+        """Redis answered."""
+        self._tries = 0
 
 
 def lacks_memory(error: JobfleetError) -> bool:

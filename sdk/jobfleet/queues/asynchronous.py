@@ -70,7 +70,7 @@ class QueueHandle(Verbs):
         return flows.grouped(await self.failed(wanted, limit))
 
     async def cancel(self, job_id: str) -> Cancellation:
-        """Cancel a job, wherever it is; ``told``: it runs, and its worker ends it."""
+        """Cancel a job, wherever it is; ``told``: it runs, and its worker ends it; ``ended``: it ended by itself."""
         return await self._follow(flows.cancel(*self._at, given.id_of(job_id), self._by))
 
     async def retry(self, *job_ids: str) -> int:
@@ -172,10 +172,11 @@ class QueueHandle(Verbs):
         await self._run(steering.configure_group(*self._at, group, config, self._by))
 
     async def wait(self, job_id: str, timeout: float | None = None) -> JobView | None:  # noqa: ASYNC109 - the field's word
-        """The job when it has ended; None where it is unknown.
+        """The job when it has ended; None where it is unknown. A connection that breaks is replaced.
 
         Raises:
             TimeoutError: it has not ended in ``timeout`` seconds.
+            Unavailable: Redis stayed away for longer than the client's patience.
         """
         return await self._connections.ends(self.name).wait(given.id_of(job_id), given.timeout(timeout))
 
@@ -188,7 +189,13 @@ class QueueHandle(Verbs):
         return await self._run(looking.read_audit(*self._at, given.count("newest", newest, 1)))
 
     async def events(self, after: str = "$") -> AsyncIterator[Event]:
-        """What happens from now on, or after the event with that id ("0": from the oldest that is kept). Never ends."""
+        """What happens from now on, or after the event with that id ("0": from the oldest that is kept). Never ends.
+
+        It goes on where it was when a connection broke.
+
+        Raises:
+            Unavailable: Redis stayed away for longer than the client's patience.
+        """
         key, client, after = queue_keys(*self._at).events, self._connections.client(), given.event(after)
         if after == "$":
             after = await client.stream_end(key)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- await_end: look at a job, and if it has not ended, have its end told to the channel of the queue's ends.
 --
 -- KEYS[1] jobs      hash  id -> record

@@ -31,6 +31,7 @@ if state == ACTIVE then
   end
   return 'told'
 end
+if state == CANCELLED then return 'cancelled' end -- the call may be repeated, after a lost answer
 if state ~= WAITING and state ~= DELAYED then return 'ended' end
 if state == DELAYED then
   redis.call('ZREM', delayed, id)
