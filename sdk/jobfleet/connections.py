@@ -6,8 +6,9 @@ redis-py is imported with the first connection, not with the package: who only d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-import weakref
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Self
 
 from jobfleet.clients.address import check_url, public_url
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Connections:
     """A Redis, the realm that keeps queues apart from others', and what arguments and results are sealed with.
 
-    Connections are made when first needed.
+    Connections are made when first needed, and given back at the end of their event loop at the latest.
 
     Raises:
         ConfigurationError: the URL is none of Redis.
@@ -32,8 +33,9 @@ class Connections:
         self.redis_url = check_url(redis_url)
         self.realm = realm
         self.seal = seal
-        self._ends: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Ends]] = weakref.WeakKeyDictionary()
-        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = weakref.WeakKeyDictionary()
+        self._ends: dict[asyncio.AbstractEventLoop, dict[str, Ends]] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, AsyncClient] = {}
+        self._stays: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
         self._sync: SyncClient | None = None
         self._lock = threading.Lock()
 
@@ -44,8 +46,36 @@ class Connections:
         if client is None:
             from jobfleet.clients.asynchronous import AsyncClient  # noqa: PLC0415 - see the module's docstring
 
+            for other in [
+                known for known in list(self._clients) if known.is_closed()
+            ]:  # by hand, without its last duties
+                self._forget(other)
             client = self._clients[loop] = AsyncClient(self.redis_url)
+            self._stays[loop] = stay = self._stay(loop)
+            with contextlib.suppress(StopIteration):
+                stay.__anext__().send(None)  # as far as its yield, which needs no waiting
         return client
+
+    async def _stay(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None]:
+        """Gives all back when the loop ends: ``asyncio.run`` then closes the generators that are left open."""
+        try:
+            yield
+        finally:
+            await self._leave(loop)
+
+    async def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give back what an event loop has, which is the running one."""
+        ends, client = self._ends.pop(loop, {}), self._clients.pop(loop, None)
+        self._forget(loop)
+        for one in ends.values():
+            await one.close()
+        if client is not None:
+            await client.close()
+
+    def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hold nothing more of an event loop."""
+        for kept in (self._ends, self._clients, self._stays):
+            kept.pop(loop, None)
 
     def sync_client(self) -> SyncClient:
         """The client of synchronous code; threads share it."""
@@ -66,13 +96,13 @@ class Connections:
         return found[queue]
 
     async def close(self) -> None:
-        """Give back the connections of the running event loop and of synchronous code. May be called twice."""
-        loop = asyncio.get_running_loop()
-        for ends in self._ends.pop(loop, {}).values():
-            await ends.close()
-        client = self._clients.pop(loop, None)
-        if client is not None:
-            await client.close()
+        """Give back the connections of the running event loop and of synchronous code. May be called twice.
+
+        Who waits on that loop for a job's end, or for room in a queue, waits no longer.
+        """
+        stay = self._stays.pop(asyncio.get_running_loop(), None)
+        if stay is not None:
+            await stay.aclose()
         self.close_sync()
 
     def close_sync(self) -> None:

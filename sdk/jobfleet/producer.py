@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
@@ -36,12 +35,8 @@ class Producer(Connections):
         self.registry = Registry()
         self._envelopes: dict[str, Envelope] = {}
         """The latest of each queue: the next job is often of the same kind."""
-        self._coalescers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Coalescer]] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._rooms: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, WaitingRoom]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._coalescers: dict[asyncio.AbstractEventLoop, dict[str, Coalescer]] = {}
+        self._rooms: dict[asyncio.AbstractEventLoop, dict[str, WaitingRoom]] = {}
 
     async def enqueue(self, queue: str, name: str, args: Mapping[str, Any], **options: Unpack[Options]) -> str:
         """Enqueue a job by name, with free-form arguments: for a service that does not hold the handler's code.
@@ -111,10 +106,12 @@ class Producer(Connections):
             jobs.append(envelope.job(options.job_id or new_job_id(), args))
         return jobs
 
-    async def close(self) -> None:
-        """As :meth:`jobfleet.connections.Connections.close`; who waits for room in a queue waits no longer."""
-        loop = asyncio.get_running_loop()
-        self._coalescers.pop(loop, None)
+    async def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
         for room in self._rooms.pop(loop, {}).values():
             await room.close()
-        await super().close()
+        await super()._leave(loop)
+
+    def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._coalescers.pop(loop, None)
+        self._rooms.pop(loop, None)
+        super()._forget(loop)

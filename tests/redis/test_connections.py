@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -176,6 +177,42 @@ async def test_a_wait_that_hears_something_as_it_is_cancelled_ends(fleet: Fleet)
     waiting.cancel()
     await asyncio.wait([waiting], timeout=5)
     assert waiting.cancelled()
+
+
+def connections(server: redis.Redis) -> int:
+    return int(server.info("clients")["connected_clients"])
+
+
+async def enqueue_and_wait(fleet: Fleet) -> None:
+    """Leaves a wait under way."""
+    job_id = await fleet.enqueue("photos", "job", {})
+    waiting = asyncio.create_task(fleet.result("photos", job_id))
+    await until_true(lambda: fleet.ends("photos")._waiting)
+    assert not waiting.done()
+
+
+def test_a_fleet_without_end_keeps_nothing_of_a_loop_that_has_ended(redis_url: str, server: redis.Redis) -> None:
+    fleet = Fleet(redis_url, realm="test")
+    before = connections(server)
+    for _ in range(3):
+        asyncio.run(enqueue_and_wait(fleet))
+    assert (fleet._clients, fleet._ends, fleet._coalescers, fleet._stays) == ({}, {}, {}, {})
+    asyncio.run(until_true(lambda: connections(server) == before))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_loop_that_was_only_closed_is_forgotten_with_the_next(redis_url: str, server: redis.Redis) -> None:
+    fleet = Fleet(redis_url, realm="test")
+    before = connections(server)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(fleet.enqueue("photos", "job", {}))
+    loop.close()
+    assert connections(server) == before + 1
+    del loop
+    asyncio.run(fleet.enqueue("photos", "job", {}))
+    gc.collect()
+    assert fleet._coalescers == {}
+    asyncio.run(until_true(lambda: connections(server) == before))
 
 
 FORKING = """

@@ -13,7 +13,7 @@ from jobfleet.errors import ConfigurationError
 R = TypeVar("R")
 
 NO_CAP = 2**31
-"""Connections of a pool: each thread that waits has one, each watcher of events too. redis-py stops at 100 by default."""
+"""Connections of a pool: each thread that waits has one, each watcher of events too. redis-py would stop at 100."""
 
 
 def opened(from_url: Callable[..., R], url: str, **settings: Any) -> R:
