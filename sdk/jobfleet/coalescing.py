@@ -1,7 +1,7 @@
 """Concurrent enqueues of one process share round trips.
 
-The first goes at once. Those that come while it is under way wait for it, and then go together, a thousand in a call:
-so a single enqueue is not held up, and many at a time cost next to nothing each.
+The first goes at once. Those that come while it is under way wait for it, and then go together, a thousand in a call,
+or 4 MB: so a single enqueue is not held up, and many at a time cost next to nothing each.
 
 Nobody waits for more than two calls that fail: when Redis gave one no answer, all who waited before it began hear so.
 """
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from jobfleet.errors import InvalidJob, QueueFull, Unavailable
-from jobfleet.scripts.producing import BATCH, NewJob
+from jobfleet.scripts.producing import BATCH, BATCH_BYTES, NewJob
 
 T = TypeVar("T")
 Send = Callable[[Sequence[NewJob]], Awaitable[list[str | None]]]
@@ -71,10 +71,12 @@ class Coalescer:
     def _next(self) -> list[Waiting]:
         """What goes in the next call, without those whose producer waits no longer."""
         batch: list[Waiting] = []
-        while self._queued and len(batch) < BATCH:
+        size = 0
+        while self._queued and len(batch) < BATCH and size < BATCH_BYTES:
             waiting = self._queued.popleft()
             if not waiting[1].done():
                 batch.append(waiting)
+                size += len(waiting[0].body)
         return batch
 
     async def _send_batch(self, batch: list[Waiting]) -> None:

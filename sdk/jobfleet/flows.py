@@ -91,7 +91,7 @@ class FailureGroup:
 
 
 def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Flow[list[str]]:
-    """Enqueue any number of jobs, :data:`BATCH` in a call; the answer has the id of each, or of what stands for it.
+    """Enqueue any number of jobs, a batch in a call; the answer has the id of each, or of what stands for it.
 
     Where a job's producer waits for room, all are sent as room comes.
 
@@ -104,8 +104,8 @@ def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Flow[list[str]]:
         if wait:
             yield from _enqueue_patiently(realm, queue, jobs, wait, ids)
         else:
-            for start in range(0, len(jobs), BATCH):
-                batch = jobs[start : start + BATCH]
+            while len(ids) < len(jobs):
+                batch = producing.batch_of(jobs, len(ids))
                 answers = yield producing.enqueue(realm, queue, batch)
                 ids += _ids(batch, answers)
     except (InvalidJob, QueueFull, Unavailable) as error:
@@ -129,7 +129,7 @@ def _enqueue_patiently(realm: str, queue: str, jobs: Sequence[NewJob], wait: flo
     """
     most, tries, until = BATCH, 0, time.monotonic() + wait
     while len(ids) < len(jobs):
-        batch = jobs[len(ids) : len(ids) + most]
+        batch = producing.batch_of(jobs, len(ids), most)
         answer: list[str | None] | InvalidJob | QueueFull = yield producing.offer(realm, queue, batch)
         if isinstance(answer, InvalidJob):
             raise answer

@@ -73,7 +73,7 @@ class Producer(Connections):
         return await self.client().run(producing.enqueue(self.realm, queue, jobs))
 
     async def send(self, queue: str, items: Sequence[Item]) -> list[str]:
-        """Enqueue named jobs with their options, one round trip for every thousand."""
+        """Enqueue named jobs with their options, one round trip for every thousand, or 4 MB."""
         return await self.client().follow(flows.enqueue(self.realm, queue, self._new_jobs(queue, items)))
 
     def send_sync(self, queue: str, items: Sequence[Item]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import random
 from collections.abc import Sequence
@@ -20,9 +21,13 @@ _enqueue_extended = Script("enqueue_extended")
 
 _encode = msgspec.msgpack.Encoder().encode
 _TERMS = attrgetter("priority", "due")
+_BODY = attrgetter("body")
 
 BATCH = 1000
 """Jobs in one call: few enough that a call keeps Redis busy for some milliseconds at most."""
+
+BATCH_BYTES = 4 * 1024 * 1024
+"""A call ends with the job that makes so many bytes: 250 MB at once hold Redis up for most of a second."""
 
 
 class NewJob(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +43,18 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     extension: bytes = b""
     wait: float = 0.0
+
+
+def batch_of(jobs: Sequence[NewJob], start: int = 0, most: int = BATCH) -> Sequence[NewJob]:
+    """The jobs from ``start`` on that go in one call, within :data:`BATCH_BYTES`; at least one, where there is one.
+
+    >>> jobs = [NewJob(str(n), 5, 0, bytes(1_500_000)) for n in range(5)]
+    >>> [job.id for job in batch_of(jobs)], [job.id for job in batch_of(jobs, start=3)]
+    (['0', '1', '2'], ['3', '4'])
+    """
+    batch = jobs[start : start + most]
+    bytes_so_far = list(itertools.accumulate(map(len, map(_BODY, batch))))
+    return batch[: bisect.bisect_left(bytes_so_far, BATCH_BYTES) + 1]
 
 
 def enqueue(realm: str, queue: str, jobs: Sequence[NewJob]) -> Command[list[str | None]]:

@@ -10,7 +10,7 @@ import pytest
 
 from jobfleet import InvalidJob, Unavailable
 from jobfleet.coalescing import Coalescer
-from jobfleet.scripts.producing import BATCH, NewJob
+from jobfleet.scripts.producing import BATCH, BATCH_BYTES, NewJob
 
 Enqueue = asyncio.Task[str | None]
 
@@ -42,8 +42,8 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def job(name: str) -> NewJob:
-    return NewJob(name, 5, 0, b"")
+def job(name: str, size: int = 0) -> NewJob:
+    return NewJob(name, 5, 0, bytes(size))
 
 
 async def begin(coalescer: Coalescer, *names: str) -> list[Enqueue]:
@@ -79,6 +79,18 @@ async def test_when_redis_goes_away_while_jobs_go_one_by_one_the_others_of_the_c
     assert (await first, await crowd[0]) == ("first", "a")
     assert all(isinstance(task.exception(), Unavailable) for task in crowd[1:])
     assert redis.calls == [["first"], ["a", "b", "c"], ["a"], ["b"]]
+
+
+async def test_large_jobs_go_fewer_at_a_time() -> None:
+    redis = Redis()
+    coalescer = Coalescer(redis.send)
+    tasks = [asyncio.create_task(coalescer.enqueue(job(name, BATCH_BYTES // 2))) for name in "abcde"]
+    for _ in range(4):
+        await settle()
+        if not all(task.done() for task in tasks):
+            await redis.answer()
+    assert [await task for task in tasks] == list("abcde")
+    assert redis.calls == [["a"], ["b", "c"], ["d", "e"]]
 
 
 async def test_nothing_is_sent_for_who_waits_no_longer() -> None:
