@@ -21,14 +21,22 @@ A foreign error (of redis-py, of pydantic) is translated where it enters, with t
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 MAX_DELAY_SECONDS = 10 * 366 * 86_400
 """The longest wait that can be asked for anywhere: ten years."""
 
 
 class JobfleetError(Exception):
-    """The base of all errors of jobfleet."""
+    """The base of all errors of jobfleet. Each goes through pickle with its message and attributes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by ``__init__``, as other exceptions: it makes a message of other arguments.
+        return _bare, (type(self), self.args), self.__dict__
+
+
+def _bare(kind: type[JobfleetError], args: tuple[Any, ...]) -> JobfleetError:
+    return kind.__new__(kind, *args)
 
 
 class ConfigurationError(JobfleetError):
@@ -114,7 +122,8 @@ class MemoryHigh(QueueFull):
 class Unavailable(JobfleetError):
     """Redis gave no answer in the time allowed, retries included.
 
-    An enqueue that ends so may or may not have been accepted; repeating it with the same job id is safe.
+    An enqueue that ends so may or may not have been accepted; repeating it with the same job id is safe while the
+    job is kept.
 
     Attributes:
         accepted: of an ``enqueue_many`` in several round trips, the ids of the jobs that were accepted for certain
