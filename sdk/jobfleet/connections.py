@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Self
 
 from jobfleet.clients.address import check_url, public_url
+from jobfleet.keys import check_realm
 
 if TYPE_CHECKING:
     from jobfleet.clients.asynchronous import AsyncClient
@@ -26,12 +27,12 @@ class Connections:
     Connections are made when first needed, and given back at the end of their event loop at the latest.
 
     Raises:
-        ConfigurationError: the URL is none of Redis.
+        ConfigurationError: the URL is none of Redis, or the realm has a character that keys cannot have.
     """
 
     def __init__(self, redis_url: str, realm: str, seal: Seal) -> None:
         self.redis_url = check_url(redis_url)
-        self.realm = realm
+        self.realm = check_realm("realm", realm)
         self.seal = seal
         self._ends: dict[asyncio.AbstractEventLoop, dict[str, Ends]] = {}
         self._clients: dict[asyncio.AbstractEventLoop, AsyncClient] = {}

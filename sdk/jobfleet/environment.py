@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from jobfleet.errors import ConfigurationError, InvalidJob
+from jobfleet.keys import check_realm
 from jobfleet.options import check_queue_name
 from jobfleet.seal import PLAIN, Seal
 
@@ -64,7 +65,7 @@ class Environment:
         given = os.environ if variables is None else variables
         return cls(
             redis_url=given.get(REDIS_URL) or DEFAULT_REDIS_URL,
-            realm=given.get(REALM) or DEFAULT_REALM,
+            realm=check_realm(REALM, given.get(REALM) or DEFAULT_REALM),
             queues=weighted(QUEUES, given.get(QUEUES, "").split(",")),
             concurrency=_whole(given, CONCURRENCY, DEFAULT_CONCURRENCY, least=1, most=10_000),
             worker=given.get(WORKER, ""),

@@ -49,7 +49,8 @@ class Fleet(Producer):
     refused with InvalidJob where this fleet has not declared that job in that queue.
 
     Raises:
-        ConfigurationError: the URL is none of Redis.
+        ConfigurationError: the URL is none of Redis, or ``realm`` is none: 1 to 253 printable characters without
+            spaces, ``/``, ``{`` and ``}``.
     """
 
     def __init__(

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from jobfleet.options import FIRST_PRIORITY, LAST_PRIORITY
+from jobfleet.errors import ConfigurationError
+from jobfleet.options import FIRST_PRIORITY, LAST_PRIORITY, QUEUE_NAME
 
 WAKE_CHANNEL = "jf:wake"
 """Where a queue that gets work while it is empty says so, as ``realm/queue``."""
@@ -79,7 +80,33 @@ class QueueKeys:
         return self.lines[priority - FIRST_PRIORITY]
 
 
+MOST_REALM = 253
+"""Characters of a realm: as many as a name of Kubernetes has at most."""
+
+_NO_REALM = re.compile(r"[/{}\s]")
 _GLOB = re.compile(r"([*?^\[\]\\-])")
+
+
+def check_realm(source: str, realm: object) -> str:
+    """The realm itself, if keys may be spelt with it.
+
+    >>> check_realm("realm", "shop")
+    'shop'
+
+    Raises:
+        ConfigurationError: keys would be another realm's, or cannot be read; the message names ``source``.
+    """
+    if (
+        not isinstance(realm, str)
+        or _NO_REALM.search(realm)
+        or not realm.isprintable()
+        or not 1 <= len(realm) <= MOST_REALM
+    ):
+        raise ConfigurationError(
+            f"{source}: {realm!r:.300} must be a namespace or a name of your own: 1 to {MOST_REALM} printable "
+            "characters without spaces, '/', '{' and '}'"
+        )
+    return realm
 
 
 def pattern_of(realm: str) -> str:
@@ -89,12 +116,12 @@ def pattern_of(realm: str) -> str:
 
 
 def queues_in(keys: Iterable[str]) -> list[str]:
-    """The queues of such keys, each once, sorted.
+    """The queues of such keys, each once, sorted; a name that no queue may have is none of this realm.
 
-    >>> queues_in(["jf:{shop/mail}:counters", "jf:{shop/mail}:config", "jf:{shop/bills}:config"])
-    ['bills', 'mail']
+    >>> queues_in(["jf:{shop/mail}:counters", "jf:{shop/mail}:config", "jf:{shop/eu/x}:config"])
+    ['mail']
     """
-    return sorted({key.partition("/")[2].partition("}")[0] for key in keys})
+    return sorted(filter(QUEUE_NAME.fullmatch, {key.partition("/")[2].partition("}")[0] for key in keys}))
 
 
 @lru_cache(maxsize=65_536)

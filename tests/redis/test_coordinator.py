@@ -265,6 +265,24 @@ def test_synchronous_code_has_workers_too(redis_url: str) -> None:
     queues.shutdown()
 
 
+def test_an_async_handler_hears_that_its_loop_would_wait_for_itself(redis_url: str) -> None:
+    heard: list[str] = []
+
+    async def note() -> None:
+        for act in (queues.pause_workers, queues.shutdown):
+            with pytest.raises(ConfigurationError) as caught:
+                act()
+            heard.append(str(caught.value))
+
+    with SyncJobQueueCoordinator(SimpleConfig(redis_url)) as queues:
+        queues.register_worker("numbers", "note", note)
+        for _ in range(2):
+            job_id = queues.enqueue_named_job("numbers", "note", {})
+            assert queues.fleet.result_sync("numbers", job_id, 15) is None
+    assert len(heard) == 4
+    assert "make the handler a plain function" in heard[0]
+
+
 def test_synchronous_code_hears_why_a_worker_does_not_start(redis_url: str) -> None:
     with SyncJobQueueCoordinator(SimpleConfig(redis_url)) as queues:
         queues.fleet.middleware(Refusing())

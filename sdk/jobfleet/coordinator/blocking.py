@@ -23,7 +23,8 @@ class SyncJobQueueCoordinator(Facade):
     """As :class:`JobQueueCoordinator`, for code without an event loop, from any thread.
 
     Its workers share one event loop in a daemon thread: a process that ends without :meth:`shutdown` leaves their jobs
-    to the end of their leases.
+    to the end of their leases. What acts on these workers is refused to an async handler of theirs, with
+    ConfigurationError: the loop would wait for itself.
     """
 
     def __init__(self, config: SimpleConfig) -> None:

@@ -72,7 +72,7 @@ class Facade:
     """A fleet, the workers of this process, and the names of the queues that it was told of.
 
     Raises:
-        ConfigurationError: the URL is none of Redis.
+        ConfigurationError: the URL is none of Redis, or the realm is none.
     """
 
     def __init__(self, config: SimpleConfig) -> None:

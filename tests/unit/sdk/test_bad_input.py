@@ -362,3 +362,11 @@ def test_what_has_no_text_form_that_pydantic_reads_back_is_refused(value: Any) -
     with pytest.raises(InvalidJob, match="cannot be sent") as caught:
         codec.pack_body(codec.pack_shell("job", JobOptions()), {"x": value})
     assert (caught.value.field, "hush" in str(caught.value)) == ("args.x", False)
+
+
+@pytest.mark.parametrize("realm", ["shop/eu", "{shop}", "a b", "a\n", "\ud800", "x" * 254, None])
+def test_a_realm_that_keys_cannot_be_spelt_with_is_refused(realm: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^realm: .* must be a namespace or a name of your own"):
+        Fleet(realm=realm)
+    with pytest.raises(ConfigurationError, match=r"^JOBFLEET_REALM: "):
+        Environment.read({"JOBFLEET_REALM": realm or " "})
