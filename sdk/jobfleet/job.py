@@ -70,7 +70,7 @@ class JobView:
         started_ms: when its last attempt began.
         attempt: deliveries so far; ``failures`` of them failed, ``lost`` of them lost their lease.
         error: the last failure; ``history`` has the earlier ones too, the oldest first, 32 KiB of them at most.
-        progress: what a handler told last: percent, or data.
+        progress: what a handler told last: percent, or data; None also where it cannot be opened here.
         worker: the id of the worker that runs it, where that was looked up (``fleet.queue(name).job(id)`` does).
         unopened: why the result cannot be opened here, so that ``result`` is None; empty: it was, or there is none.
     """

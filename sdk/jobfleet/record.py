@@ -5,6 +5,7 @@ The header of a record belongs to the scripts (``scripts/lua/_header.lua``); her
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -70,10 +71,11 @@ def view(
     unopened = ""
     try:
         body = codec.unpack_body(seal.open(packed, place))
-        told = codec.unpack_result(seal.open(progress, place)) if progress else None
     except _CLOSED as error:
         name = "(sealed)" if isinstance(error, SealError) else "(unreadable)"
         body = Body(name, {}, 0, codec.DEFAULT_BACKOFF, None, {})
+    with suppress(*_CLOSED):  # a worker may seal with a newer key than the producer
+        told = codec.unpack_result(seal.open(progress, place)) if progress else None
     try:
         returned = codec.unpack_result(seal.open(result, place)) if result else None
     except _CLOSED as error:

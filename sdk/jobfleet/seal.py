@@ -30,13 +30,13 @@ class Seal:
     """How a fleet seals; the first key seals, and every key opens, so that keys can be changed one after the other.
 
     Attributes:
-        compress_above: bytes above which zlib is tried; None: never.
+        compress_above: bytes above which zlib is tried, up to :data:`MOST_BYTES`; None: never.
         keys: AES-GCM keys of 16, 24 or 32 bytes by a name of at most 255 bytes; none: no encryption. Needs the
             package cryptography (the extra ``encryption``). What is sealed is bound to its queue and job: it opens
             nowhere else.
 
     Raises:
-        ConfigurationError: a key is of another length, or the package for encryption is missing.
+        ConfigurationError: one of them is none, a key is of another length, or the package for encryption is missing.
     """
 
     compress_above: int | None = None
@@ -44,11 +44,16 @@ class Seal:
     _ciphers: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.compress_above is not None and self.compress_above < 0:
-            raise ConfigurationError(f"compress_above: {self.compress_above} must be 0 or more bytes, or None")
+        if self.compress_above is not None and not (type(self.compress_above) is int and self.compress_above >= 0):
+            raise ConfigurationError(f"compress_above: {self.compress_above!r:.80} must be 0 or more bytes, or None")
+        if not isinstance(self.keys, Mapping):
+            raise ConfigurationError("keys: they must be a mapping of names to bytes, as {'2026-11': os.urandom(32)}")
         for name, key in self.keys.items():
-            if len(key) not in (16, 24, 32) or not 1 <= len(name.encode()) <= 255:
-                raise ConfigurationError(f"keys: {name!r} must be a name for 16, 24 or 32 bytes, not for {len(key)}")
+            if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name.encode()) <= 255:
+                raise ConfigurationError(f"keys: {name!r:.80} must be a name of 1 to 255 printable bytes")
+            if not isinstance(key, bytes) or len(key) not in (16, 24, 32):
+                found = len(key) if isinstance(key, bytes) else f"a {type(key).__name__}"
+                raise ConfigurationError(f"keys: {name!r} must be a name for 16, 24 or 32 bytes, not for {found}")
             self._ciphers[name] = _cipher(key)
 
     @property
@@ -59,7 +64,7 @@ class Seal:
     def close(self, plain: bytes, bound_to: str) -> bytes:
         """The bytes as they are sent. ``bound_to`` names what they belong to."""
         packed = plain
-        if self.compress_above is not None and len(plain) > self.compress_above:
+        if self.compress_above is not None and self.compress_above < len(plain) <= MOST_BYTES:
             small = zlib.compress(plain, 6)
             if len(small) + 2 < len(plain):
                 packed = bytes((MARK, ZLIB)) + small

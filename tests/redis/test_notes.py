@@ -108,6 +108,7 @@ async def test_progress_travels_sealed(running: Queue) -> None:
     stranger = await running.look("a")
     assert stranger is not None
     assert stranger.progress is None
+    assert (stranger.name, stranger.args) == (view.name, view.args) != ("(sealed)", {})  # the job itself is not sealed
 
 
 async def test_what_was_told_goes_with_its_job(running: Queue) -> None:

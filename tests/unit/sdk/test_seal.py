@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,15 @@ def test_only_what_gets_smaller_is_compressed() -> None:
     assert len(seal.close(b"\x80" + b"x" * 10_000, "q/1")) < 200
     assert seal.close(b"\x80" + b"x" * 50, "q/1") == b"\x80" + b"x" * 50
     assert PLAIN.open(seal.close(b"\x80" + b"x" * 10_000, "q/1"), "q/1") == b"\x80" + b"x" * 10_000
+
+
+def test_what_would_unfold_to_too_much_is_not_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobfleet.seal.MOST_BYTES", 1000)
+    seal = Seal(compress_above=100)
+    for size, compressed in ((1000, True), (1001, False)):
+        closed = seal.close(b"\x80" * size, "q/1")
+        assert (len(closed) < size) is compressed
+        assert seal.open(closed, "q/1") == b"\x80" * size
 
 
 def test_keys_are_changed_by_adding_the_new_one_first_in_readers_then_in_writers() -> None:
@@ -61,6 +71,22 @@ def test_a_small_job_cannot_unfold_without_bound() -> None:
 def test_a_key_of_another_length_is_refused(key: bytes) -> None:
     with pytest.raises(ConfigurationError, match="must be a name for 16, 24 or 32 bytes"):
         Seal(keys={"a": key})
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"keys": {"a": "x" * 16}}, "'a' must be a name for 16, 24 or 32 bytes, not for a str"),
+        ({"keys": {5: NEW}}, "5 must be a name of 1 to 255 printable bytes"),
+        ({"keys": {"\ud800": NEW}}, "must be a name of"),
+        ({"keys": ["a"]}, "must be a mapping of names to bytes"),
+        ({"compress_above": "1"}, "compress_above: '1' must be 0 or more bytes"),
+        ({"compress_above": -1}, "compress_above: -1"),
+    ],
+)
+def test_a_seal_names_what_is_wrong_with_it(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        Seal(**given)
 
 
 def test_keys_are_not_shown() -> None:
