@@ -155,6 +155,7 @@ def main(arguments: list[str]) -> int:
         prog="jobfleet explain",
         description="Say why a WorkerPool has its size: the last decision, its inputs, and what they ask for.",
         epilog="`kubectl get workerpool NAME -o json | jobfleet explain -` needs no access of its own.",
+        allow_abbrev=False,
     )
     parser.add_argument("subject", metavar="workerpool/NAME", help="the pool; - reads its manifest as JSON")
     parser.add_argument("-n", "--namespace", help="its namespace (default: that of kubectl's context)")

@@ -242,6 +242,7 @@ def main(arguments: list[str] | None = None) -> int:
         "It takes its settings from the environment. `jobfleet explain workerpool/NAME` says why a pool has its size.",
         epilog="\n".join(f"{variable(name)}: {field.description}" for name, field in Settings.model_fields.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.parse_args(arguments)
     try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from jobfleet.errors import MAX_DELAY_SECONDS, InvalidJob
 
 
@@ -59,6 +62,20 @@ def text(name: str, value: object, most: int) -> str:
     hidden = not isinstance(value, str) or any(c.isspace() or not c.isprintable() for c in value)
     if not isinstance(value, str) or hidden or not 1 <= len(value) <= most:
         raise InvalidJob(name, f"{value!r:.300} must be 1 to {most} printable characters without spaces")
+    return value
+
+
+def mapping(name: str, value: object) -> Mapping[str, Any]:
+    """Values by name.
+
+    >>> mapping("args", {"photo": 7})
+    {'photo': 7}
+
+    Raises:
+        InvalidJob: it is no mapping.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidJob(name, f"{value!r:.80} must be a mapping of names to values")
     return value
 
 

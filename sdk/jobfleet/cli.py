@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import gc
 import importlib
@@ -16,6 +17,7 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from jobfleet import __version__, portrait, reload
@@ -23,9 +25,12 @@ from jobfleet.environment import Environment, weighted
 from jobfleet.errors import ConfigurationError, InvalidJob, JobfleetError, Unavailable
 from jobfleet.fleet import Fleet
 from jobfleet.log_format import install
+from jobfleet.settings import MOST
 from jobfleet.status import QueueStatus
 
 EXIT_UNKNOWN, EXIT_USAGE, EXIT_UNAVAILABLE = 1, 2, 3
+EXIT_UNREAD = 128 + signal.SIGPIPE
+"""Whoever reads the output has seen enough, as ``head`` may; a shell tells it so of any program."""
 FOREIGN = "jobfleet.commands"
 """Entry points of commands that others have: each takes the arguments after its name and returns the exit status."""
 
@@ -44,8 +49,9 @@ def main(arguments: list[str] | None = None) -> None:
     except JobfleetError as error:
         print(f"jobfleet: {error}", file=sys.stderr)
         code = EXIT_UNAVAILABLE if isinstance(error, Unavailable) else 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # one that was closed from the first is None
+        with contextlib.suppress(OSError):
+            stream.flush()
     if options.run is _worker:
         logging.shutdown()
         os._exit(code)  # a handler's thread that runs on must not hold the process up: its job is back in the queue
@@ -59,11 +65,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog="The environment gives defaults: JOBFLEET_REDIS_URL, JOBFLEET_REALM, JOBFLEET_QUEUES, "
         "JOBFLEET_CONCURRENCY, JOBFLEET_WORKER, JOBFLEET_POOL, JOBFLEET_DRAIN_SECONDS, JOBFLEET_HEALTH_PORT, "
         "JOBFLEET_KEYS, JOBFLEET_ACTOR.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"jobfleet {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    # With abbreviations, what --reload runs again would not know "--rel" for what made it, and reload in turn.
+    add_parser = partial(commands.add_parser, allow_abbrev=False)
 
-    worker = commands.add_parser(
+    worker = add_parser(
         "worker",
         help="run a worker",
         description="Claim and run jobs until SIGTERM or Ctrl-C; then let running jobs end within the drain time and "
@@ -86,12 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="[info]")
     worker.set_defaults(run=_worker)
 
-    status = commands.add_parser("status", help="show how queues are", description="Show how queues are, a line each.")
+    status = add_parser("status", help="show how queues are", description="Show how queues are, a line each.")
     status.add_argument("queues", nargs="*", metavar="QUEUE", help="[those of JOBFLEET_QUEUES, or all of the realm]")
     status.add_argument("--json", action="store_true", help="one JSON object a line")
     status.set_defaults(run=_status)
 
-    job = commands.add_parser(
+    job = add_parser(
         "job",
         help="show a job",
         description="Show a job: its state, times, attempts and failures, arguments, progress, result and log.",
@@ -102,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--json", action="store_true", help="one JSON object")
     job.set_defaults(run=_job)
 
-    audit = commands.add_parser(
+    audit = add_parser(
         "audit",
         help="show who did what to a queue",
         description="Show who paused, cancelled, retried, purged, scaled and the like, and why; the newest first.",
@@ -112,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--json", action="store_true", help="one JSON object a line")
     audit.set_defaults(run=_audit)
 
-    circuit = commands.add_parser(
+    circuit = add_parser(
         "close-circuit",
         help="let a queue go on whose circuit is open",
         description="Close the circuit of a queue, or of one of its groups, without waiting for probes.",
@@ -121,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     circuit.add_argument("--group", default="", metavar="GROUP", help="whose circuit it is [the queue's]")
     circuit.set_defaults(run=_close_circuit)
 
-    mend = commands.add_parser(
+    mend = add_parser(
         "mend",
         help="put jobs of a queue back that went astray",
         description="Find waiting jobs that stand in no line, and delayed, failed and cancelled ones that are not "
@@ -130,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     mend.add_argument("queue", metavar="QUEUE")
     mend.set_defaults(run=_mend)
 
-    commands.add_parser("explain", help="say why a WorkerPool has its size (where kubectl works)", add_help=False)
+    add_parser("explain", help="say why a WorkerPool has its size (where kubectl works)", add_help=False)
     return parser
 
 
@@ -214,12 +223,8 @@ def _status(options: argparse.Namespace) -> int:
     fleet = Fleet.from_env()
     names = options.queues or list(Environment.read().queues) or fleet.queues_sync()
     statuses = [fleet.status_sync(name) for name in names]
-    if options.json:
-        for status in statuses:
-            print(json.dumps(dataclasses.asdict(status)))
-    else:
-        print(_table(statuses))
     fleet.close_sync()
+    _show(*([json.dumps(dataclasses.asdict(status)) for status in statuses] if options.json else [_table(statuses)]))
     return 0
 
 
@@ -228,8 +233,8 @@ def _job(options: argparse.Namespace) -> int:
     names = [options.queue] if options.queue else list(Environment.read().queues)
     if len(names) != 1:
         raise ConfigurationError(f"name the job's queue, as in 'jobfleet job {options.id} --queue photos'")
-    if options.log < 0:
-        raise ConfigurationError(f"--log: {options.log} must be 0 or more lines")
+    if not 0 <= options.log <= MOST:
+        raise ConfigurationError(f"--log: {options.log} must be 0 to {MOST} lines")
     queue = fleet.queue_sync(names[0])
     job = queue.job(options.id)
     log = queue.log(options.id, -options.log, options.log)
@@ -237,23 +242,22 @@ def _job(options: argparse.Namespace) -> int:
     if job is None:
         print(f"jobfleet: queue {names[0]!r} has no job {options.id!r}, or no longer", file=sys.stderr)
         return EXIT_UNKNOWN
-    print(portrait.as_json(job, log) if options.json else portrait.as_text(job, log))
+    _show(portrait.as_json(job, log) if options.json else portrait.as_text(job, log))
     return 0
 
 
 def _audit(options: argparse.Namespace) -> int:
-    if options.count < 1:
-        raise ConfigurationError(f"--count: {options.count} must be at least 1 entry")
+    if not 1 <= options.count <= MOST:
+        raise ConfigurationError(f"--count: {options.count} must be 1 to {MOST} entries")
     fleet = Fleet.from_env()
     entries = fleet.queue_sync(options.queue).audit(options.count)
     fleet.close_sync()
     if options.json:
-        for entry in entries:
-            print(json.dumps(dataclasses.asdict(entry)))
+        _show(*[json.dumps(dataclasses.asdict(entry)) for entry in entries])
         return 0
     rows = [("TIME (UTC)", "WHO", "VERB", "COUNT", "WHAT", "WHY")]
     rows += [(portrait.day(e.at_ms), e.who, e.verb, str(e.count or ""), e.what, e.why) for e in entries]
-    print(portrait.as_table(rows))
+    _show(portrait.as_table(rows))
     return 0
 
 
@@ -261,7 +265,7 @@ def _close_circuit(options: argparse.Namespace) -> int:
     fleet = Fleet.from_env()
     closed = fleet.queue_sync(options.queue).close_circuit(options.group)
     fleet.close_sync()
-    print("the circuit is closed" if closed else "the circuit was closed already")
+    _show("the circuit is closed" if closed else "the circuit was closed already")
     return 0
 
 
@@ -269,8 +273,28 @@ def _mend(options: argparse.Namespace) -> int:
     fleet = Fleet.from_env()
     mended = fleet.queue_sync(options.queue).mend()
     fleet.close_sync()
-    print(f"{mended} jobs put back" if mended else "no job has gone astray")
+    _show(f"{mended} jobs put back" if mended else "no job has gone astray")
     return 0
+
+
+def _show(*lines: str) -> None:
+    """Print lines, to the last byte.
+
+    Raises:
+        JobfleetError: they cannot be written.
+        SystemExit: nobody reads them any more.
+    """
+    if sys.stdout is None:
+        raise JobfleetError("the output cannot be written: it is closed")
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again as it ends
+        if isinstance(error, BrokenPipeError):
+            sys.exit(EXIT_UNREAD)
+        raise JobfleetError(f"the output cannot be written: {error.strerror}") from error
 
 
 def _table(statuses: list[QueueStatus]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ DEFAULT_REALM = "default"
 DEFAULT_CONCURRENCY = 10
 DEFAULT_DRAIN_SECONDS = 30
 MOST_WEIGHT = 1000
+_DIGITS = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,6 @@ def _whole(given: Mapping[str, str], name: str, default: int, least: int, most: 
     text = given.get(name, "").strip()
     if not text:
         return default
-    if not text.isdigit() or not least <= int(text) <= most:
+    if not _DIGITS.fullmatch(text) or not least <= int(text) <= most:
         raise ConfigurationError(f"{name}: {text!r} must be a whole number from {least} to {most}")
     return int(text)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overloa
 from jobfleet.audit import Author
 from jobfleet.batch import BatchItem
 from jobfleet.environment import DEFAULT_REALM, DEFAULT_REDIS_URL, Environment, actor_of
+from jobfleet.errors import ConfigurationError, InvalidJob
 from jobfleet.handle import Job
 from jobfleet.handlers import DEFAULT_BATCH_WAIT_SECONDS, Handler, RunIn, Treatment
 from jobfleet.job import JobView
@@ -21,9 +22,10 @@ from jobfleet.middleware import Middleware
 from jobfleet.options import JobOptions, Options, check_queue_name
 from jobfleet.policy import RetryIn, Rules
 from jobfleet.producer import Producer
-from jobfleet.queues import QueueHandle, SyncQueueHandle
+from jobfleet.queues import QueueHandle, SyncQueueHandle, given
 from jobfleet.record import result_of
 from jobfleet.scripts import looking
+from jobfleet.scripts.command import Command
 from jobfleet.seal import PLAIN, Seal
 from jobfleet.status import QueueStatus
 from jobfleet.worker.settings import WorkerSettings
@@ -64,6 +66,8 @@ class Fleet(Producer):
     ) -> None:
         super().__init__(redis_url, realm, seal, strict=strict)
         self.environment = Environment(redis_url=redis_url, realm=realm)
+        if not isinstance(actor, str):
+            raise ConfigurationError(f"actor: {actor!r:.80} must be text for the audit, as actor='ann'")
         self._actor = actor
 
     @classmethod
@@ -189,11 +193,14 @@ class Fleet(Producer):
 
     async def job_state(self, queue: str, job_id: str) -> JobView | None:
         """One job by its id; None where there is none, or no longer."""
-        return await self.client().run(looking.look(self.realm, check_queue_name(queue), job_id, seal=self.seal))
+        return await self.client().run(self._look(queue, job_id))
 
     def job_state_sync(self, queue: str, job_id: str) -> JobView | None:
         """As :meth:`job_state`, from code without an event loop."""
-        return self.sync_client().run(looking.look(self.realm, check_queue_name(queue), job_id, seal=self.seal))
+        return self.sync_client().run(self._look(queue, job_id))
+
+    def _look(self, queue: str, job_id: str) -> Command[JobView | None]:
+        return looking.look(self.realm, check_queue_name(queue), given.id_of(job_id), seal=self.seal)
 
     def queue(self, name: str, *, why: str = "") -> QueueHandle:
         """A queue, for whoever looks after it: its jobs, failures, limits, events.
@@ -207,7 +214,13 @@ class Fleet(Producer):
         return SyncQueueHandle(self, check_queue_name(name), self.author(why))
 
     def author(self, why: str = "") -> Author:
-        """Who acts from here, for the audit of queues."""
+        """Who acts from here, for the audit of queues.
+
+        Raises:
+            InvalidJob: ``why`` is no text.
+        """
+        if not isinstance(why, str):
+            raise InvalidJob("why", f"{why!r:.80} must be text for the audit, as why='ticket 7'")
         return Author(self._actor or actor_of(os.environ), why)
 
     async def result(self, queue: str, job_id: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the field's word

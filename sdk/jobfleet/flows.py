@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from jobfleet import checks
 from jobfleet.audit import NOBODY, Author
 from jobfleet.errors import InvalidJob, JobfleetError, QueueFull, Unavailable
 from jobfleet.job import JobView
@@ -31,6 +32,9 @@ LOOK = "look"
 PAGE = 200
 """Jobs looked at, retried or forgotten in one call."""
 
+MOST_MS = 2**48 - 1
+"""The latest instant, in Unix ms, that a record can tell: it has six bytes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureFilter:
@@ -44,6 +48,9 @@ class FailureFilter:
         text: found in the last failure's message.
         final: of the last failure: whether no attempt could have helped; see :class:`jobfleet.Failure`.
         failed_before_ms, failed_after_ms: Unix ms at which it failed.
+
+    Raises:
+        InvalidJob: naming the field, the value and what would be right.
     """
 
     name: str | None = None
@@ -54,6 +61,18 @@ class FailureFilter:
     final: bool | None = None
     failed_before_ms: int | None = None
     failed_after_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("name", "kind", "fingerprint", "group", "text"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                remedy = "the name of the exception's class, as kind='OSError'" if name == "kind" else "text"
+                raise InvalidJob(name, f"{value!r:.80} must be {remedy}")
+        if self.final is not None:
+            checks.truth("final", self.final)
+        for name in ("failed_before_ms", "failed_after_ms"):
+            if (at := getattr(self, name)) is not None:
+                checks.number(name, at, 0, MOST_MS, what="Unix ms")
 
     def words(self) -> str:
         """What is given, in words.

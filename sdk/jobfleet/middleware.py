@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from jobfleet import checks
+
 if TYPE_CHECKING:
     from jobfleet.context import JobContext
     from jobfleet.options import JobOptions
@@ -87,10 +89,14 @@ class Chain:
         self._enqueueing = self.of("enqueueing")
 
     def enqueueing(self, queue: str, items: Iterable[Item]) -> Iterable[Item]:
-        """Jobs about to be sent, as the hooks leave them."""
+        """Jobs about to be sent, as the hooks leave them.
+
+        Raises:
+            InvalidJob: the arguments of one are no mapping.
+        """
         if not self._enqueueing:
             return items
-        calls = [NewCall(queue, name, dict(args), options) for name, args, options in items]
+        calls = [NewCall(queue, name, dict(checks.mapping("args", args)), options) for name, args, options in items]
         for call in calls:
             for hook in self._enqueueing:
                 hook(call)

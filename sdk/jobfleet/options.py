@@ -16,7 +16,7 @@ from jobfleet.retry import MAX_ATTEMPTS, Backoff
 FIRST_PRIORITY, LAST_PRIORITY, DEFAULT_PRIORITY = 1, 10, 5
 QUEUE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 JOB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 JOB_ID = re.compile(r"[!-z|~]{1,128}")  # printable ASCII without space and braces
 
 
@@ -115,11 +115,8 @@ class JobOptions:
             checks.seconds("keep_result", self.keep_result)
         if self.wait_when_full != 0.0:
             checks.seconds("wait_when_full", self.wait_when_full)
-        if not isinstance(self.metadata, Mapping):
-            raise InvalidJob("metadata", f"{self.metadata!r:.80} must be a mapping of names to text; {{}}: none")
-        for name, value in self.metadata.items():
-            if not isinstance(name, str) or not isinstance(value, str) or _SURROGATE.search(name + value):
-                raise InvalidJob("metadata", f"{name!r}: {value!r:.80} must be text by name, without surrogates")
+        if self.metadata != {}:
+            object.__setattr__(self, "metadata", _own_metadata(self.metadata))
 
     @property
     def extended(self) -> bool:
@@ -214,6 +211,16 @@ def _check_run_at(run_at: object, delay: float) -> None:
         raise InvalidJob("run_at", f"{run_at!r} has no time zone; use datetime(..., tzinfo=...)")
     if (run_at - datetime.now(UTC)).total_seconds() > MAX_DELAY_SECONDS:
         raise InvalidJob("run_at", f"{run_at} is more than ten years away")
+
+
+def _own_metadata(metadata: object) -> dict[str, str]:
+    """A copy: the caller may change the mapping for the next job."""
+    if not isinstance(metadata, Mapping):
+        raise InvalidJob("metadata", f"{metadata!r:.80} must be a mapping of names to text; {{}}: none")
+    for name, value in metadata.items():
+        if not isinstance(name, str) or not isinstance(value, str) or SURROGATE.search(name + value):
+            raise InvalidJob("metadata", f"{name!r}: {value!r:.80} must be text by name, without surrogates")
+    return dict(metadata)
 
 
 def _check_dedup(dedup: object, options: JobOptions) -> None:

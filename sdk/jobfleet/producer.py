@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
-from jobfleet import flows
+from jobfleet import checks, flows
 from jobfleet.coalescing import Coalescer
 from jobfleet.connections import Connections
 from jobfleet.envelope import Envelope
-from jobfleet.errors import InvalidJob, QueueFull
+from jobfleet.errors import QueueFull
 from jobfleet.handlers import Registry
 from jobfleet.ids import new_job_id
 from jobfleet.options import JobOptions, Options, check_queue_name
@@ -100,9 +100,7 @@ class Producer(Connections):
                     self.registry.require(queue, name)
                 envelope = self._envelopes[queue] = Envelope(queue, name, options, self.seal)
             if type(args) is not dict:
-                if not isinstance(args, Mapping):
-                    raise InvalidJob("args", f"{args!r:.80} must be a mapping of argument names to values")
-                args = dict(args)  # noqa: PLW2901 - MessagePack takes no other mapping
+                args = dict(checks.mapping("args", args))  # noqa: PLW2901 - MessagePack takes no other mapping
             jobs.append(envelope.job(options.job_id or new_job_id(), args))
         return jobs
 

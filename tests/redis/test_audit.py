@@ -435,5 +435,5 @@ async def test_the_audit_is_shown_to_a_person_and_to_a_program(show: Run, redis_
          "what": "paused 0->1", "why": ""}
     ]  # fmt: skip
     wrong = show(QUEUE, "--count", "0")
-    assert (wrong.returncode, wrong.stderr) == (2, "jobfleet: --count: 0 must be at least 1 entry\n")
+    assert (wrong.returncode, wrong.stderr) == (2, "jobfleet: --count: 0 must be 1 to 2000000000 entries\n")
     assert show("mail").stdout == "TIME (UTC)  WHO  VERB  COUNT  WHAT  WHY\n"

@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 
 from fixtures.workers import QUEUE, ended, working
-from jobfleet import Backoff, Fleet, current_job
+from jobfleet import Backoff, Fleet, cli, current_job
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -143,3 +143,35 @@ async def test_what_went_astray_is_put_back(fleet: Fleet, jobfleet: Run) -> None
     await fleet.client()._redis.delete(f"jf:{{default/{QUEUE}}}:wait:5")
     assert jobfleet("mend", QUEUE).stdout == "1 jobs put back\n"
     assert jobfleet("mend", QUEUE).stdout == "no job has gone astray\n"
+
+
+def test_output_that_nobody_reads_or_takes_is_no_traceback(redis_url: str) -> None:
+    def complaint(*command: str, stdout: int) -> tuple[int, str]:
+        command = (*command, sys.executable, "-m", "jobfleet", "status")
+        env = {**os.environ, "JOBFLEET_REDIS_URL": redis_url}
+        ended = subprocess.run(
+            command, env=env, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+        os.close(stdout)
+        return ended.returncode, ended.stderr
+
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert complaint(stdout=writer) == (141, "")
+    full, closed = "No space left on device", "it is closed"
+    for command, device, why in (((), "/dev/full", full), (("sh", "-c", '"$@" >&-', "sh"), "/dev/null", closed)):
+        told = complaint(*command, stdout=os.open(device, os.O_WRONLY))
+        assert told == (1, f"jobfleet: the output cannot be written: {why}\n")
+
+
+def test_what_the_command_line_cannot_use_is_named(show: Run) -> None:
+    odd = show("a\udcff", "--queue", QUEUE)
+    assert (odd.returncode, "must be the id of a job" in odd.stderr, "Traceback" in odd.stderr) == (2, True, False)
+    long = show("a", "--queue", QUEUE, "--log", "99999999999")
+    assert (long.returncode, long.stderr[:41]) == (2, "jobfleet: --log: 99999999999 must be 0 to")
+
+
+@pytest.mark.parametrize("arguments", [["worker", "shop:fleet", "--rel"], ["status", "--js"]])
+def test_no_option_is_abbreviated(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit):  # what --rel starts would reload again, without end
+        cli._parser().parse_args(arguments)

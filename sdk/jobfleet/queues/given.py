@@ -8,7 +8,7 @@ import re
 from jobfleet import checks
 from jobfleet.errors import InvalidJob
 from jobfleet.limits import Limits
-from jobfleet.options import check_group_name
+from jobfleet.options import SURROGATE, check_group_name
 from jobfleet.settings import MOST
 from jobfleet.states import State
 
@@ -56,9 +56,9 @@ def id_of(job_id: str) -> str:
     """The id of a job.
 
     Raises:
-        InvalidJob: it is no text.
+        InvalidJob: it is no text, or has surrogates.
     """
-    if not isinstance(job_id, str):
+    if not _is_text(job_id):
         raise InvalidJob("job_id", f"{job_id!r:.80} must be the id of a job, as enqueue gave it")
     return job_id
 
@@ -67,12 +67,17 @@ def ids(job_ids: tuple[str, ...]) -> tuple[str, ...]:
     """The ids of jobs, as they were given.
 
     Raises:
-        InvalidJob: one is no text.
+        InvalidJob: one is no text, or has surrogates.
     """
     for job_id in job_ids:
-        if not isinstance(job_id, str):
+        if not _is_text(job_id):
             raise InvalidJob("job_ids", f"{job_id!r:.80} must be the id of a job; give several as retry(*ids)")
     return job_ids
+
+
+def _is_text(job_id: object) -> bool:
+    """Whether it can be asked for: what a shell passes on that is no UTF-8 has surrogates, and cannot be sent."""
+    return isinstance(job_id, str) and not SURROGATE.search(job_id)
 
 
 def age_ms(older_than: float) -> int:

@@ -13,10 +13,13 @@ from jobfleet import (
     Backoff,
     ConfigurationError,
     Dedup,
+    FailureFilter,
     Fleet,
     InvalidJob,
     JobOptions,
     Limits,
+    Middleware,
+    NewCall,
     RateLimited,
     RetryAfter,
     Snooze,
@@ -328,6 +331,7 @@ def test_a_rate_that_is_none_is_refused(rate: Any) -> None:
         ("audit", {"newest": "5"}, r"newest: '5' must be a whole number from 1"),
         ("wait", {"job_id": "a", "timeout": "5"}, r"timeout: '5' must be seconds"),
         ("wait", {"job_id": ["a"]}, r"job_id: \['a'\] must be the id of a job"),
+        ("job", {"job_id": "a\udcff"}, r"job_id: 'a\\udcff' must be the id of a job"),
         ("pause", {"return_running": "no"}, r"return_running: 'no' must be true or false"),
         ("obliterate", {"name": "photos", "force": "no"}, r"force: 'no' must be true or false"),
         ("close_circuit", {"group": "a b"}, r"group: 'a b' must be 1 to 128 printable characters"),
@@ -370,3 +374,64 @@ def test_a_realm_that_keys_cannot_be_spelt_with_is_refused(realm: Any) -> None:
         Fleet(realm=realm)
     with pytest.raises(ConfigurationError, match=r"^JOBFLEET_REALM: "):
         Environment.read({"JOBFLEET_REALM": realm or " "})
+
+
+@pytest.mark.parametrize("job_id", [17, None, b"x", "a\udcff"])
+async def test_a_state_is_asked_for_by_an_id_only(job_id: Any) -> None:
+    with pytest.raises(InvalidJob, match=r"job_id: .* must be the id of a job"):
+        FLEET.job_state_sync("photos", job_id)
+    with pytest.raises(InvalidJob, match=r"job_id: .* must be the id of a job"):
+        await FLEET.job_state("photos", job_id)
+    with pytest.raises(InvalidJob, match=r"job_ids: .* must be the id of a job"):
+        FLEET.queue_sync("photos").retry(job_id)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ({"kind": OSError}, r"kind: <class 'OSError'> must be the name of the exception's class, as kind='OSError'"),
+        ({"text": 5}, "text: 5 must be text"),
+        ({"final": "no"}, "final: 'no' must be true or false"),
+        ({"failed_before_ms": datetime.now(UTC)}, r"failed_before_ms: datetime.* must be Unix ms"),
+        ({"failed_after_ms": True}, "failed_after_ms: True must be Unix ms"),
+    ],
+)
+def test_a_filter_that_could_match_nothing_is_named(wanted: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidJob, match=sentence):
+        FailureFilter(**wanted)
+
+
+def test_a_filter_takes_an_instant_of_today() -> None:
+    FailureFilter(failed_before_ms=int(datetime.now(UTC).timestamp() * 1000), final=False)
+
+
+def test_who_acts_and_why_are_text() -> None:
+    with pytest.raises(InvalidJob, match="why: 5 must be text for the audit"):
+        FLEET.queue_sync("photos", why=5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="actor: 5 must be text"):
+        Fleet(actor=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("args", [None, "xyz", [("a", 1)]])
+def test_arguments_are_a_mapping_whether_middleware_sees_them_or_not(args: Any) -> None:
+    class Watching(Middleware):
+        def enqueueing(self, call: NewCall) -> None: ...
+
+    watched = Fleet("redis://127.0.0.1:1/0")
+    watched.middleware(Watching())
+    for fleet in (FLEET, watched):
+        with pytest.raises(InvalidJob, match=r"args: .* must be a mapping of names to values"):
+            fleet.enqueue_sync("photos", "process", args)
+
+
+def test_options_keep_metadata_of_their_own() -> None:
+    said = {"album": "1"}
+    options = JobOptions(metadata=said)
+    said["album"] = 2  # type: ignore[assignment]
+    assert options.metadata == {"album": "1"}
+
+
+@pytest.mark.parametrize("text", ["²", "9" * 5000, "-1", "1.5"])
+def test_what_is_no_number_in_the_environment_is_named(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"JOBFLEET_CONCURRENCY: .* must be a whole number from 1 to 10000"):
+        Environment.read({"JOBFLEET_CONCURRENCY": text})
