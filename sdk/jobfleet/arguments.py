@@ -6,32 +6,26 @@ pay.
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Callable, Collection
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Union, cast, get_args, get_origin, get_type_hints
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Protocol, cast, get_args, get_origin, get_type_hints
 
 from jobfleet import codec
 from jobfleet.batch import BatchItem
 from jobfleet.errors import ConfigurationError, InvalidJob
+from jobfleet.forms import alike, has_fields, is_steady, may_change
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_STEADY: Final = frozenset(
-    (Any, NoneType, bool, int, float, str, bytes, list, dict, date, datetime, time, timedelta, Decimal, UUID)
-)
-"""Types that pydantic reads back from what is sent of them, whatever the value."""
-_STEADY_AROUND_STEADY = (list, set, frozenset, Union, UnionType)
-
 _REMEDY = (
     "let its type read what it writes: one alias for both ways, validators that leave alone what they have made, "
     "strict only for what is not sent as text"
+)
+_REMEDY_OF_UNION = (
+    "types of a union that travel alike, as text or as a list, cannot be told apart: annotate with one of them, "
+    "or give a value of that one"
 )
 
 
@@ -77,6 +71,7 @@ class Arguments:
         hints = _hints(function)
         fields: dict[str, Any] = {}
         self._steady = True
+        self._changing: set[str] = set()
         self._extra = ""
         for name, parameter in self._signature.parameters.items():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
@@ -85,7 +80,9 @@ class Arguments:
                 raise ConfigurationError(f"{where}: parameter {parameter} must have a name to be sent under")
             elif name not in self._injected:
                 hint = hints.get(name, Any)
-                self._steady &= _is_steady(hint)
+                self._steady &= is_steady(hint)
+                if may_change(hint):
+                    self._changing.add(name)
                 fields[name] = hint if parameter.default is inspect.Parameter.empty else NotRequired[hint]
         typed_dict: Any = TypedDict  # its fields are known at run time only
         shape = typed_dict("Arguments", fields)
@@ -112,7 +109,7 @@ class Arguments:
         except (TypeError, ValueError) as error:
             raise _unsendable(error) from error
         if not self._steady:
-            _prove(packed, self._check, self._dump)
+            _prove(packed, self._check, self._dump, self._changing)
         return packed
 
     def unpack(self, sent: dict[str, Any]) -> dict[str, Any]:
@@ -143,11 +140,12 @@ class ItemArguments:
         item = _item_type(hints.get(names[0])) if len(names) == 1 else None
         if item is None:
             raise ConfigurationError(f"{where}: give it one parameter, of type list[BatchItem[T]]")
-        if not (dataclasses.is_dataclass(item) or hasattr(item, "model_fields") or hasattr(item, "__total__")):
+        if not has_fields(item):
             raise ConfigurationError(
                 f"{where}: {item!r} must have named fields: a dataclass, a pydantic model or a TypedDict"
             )
         self.parameter = names[0]
+        self._changing = may_change(item)
         adapter = _adapter(item, where)
         self._check: Callable[[Any], Any] = adapter.validator.validate_python
         self._dump = adapter.serializer.to_python
@@ -161,7 +159,7 @@ class ItemArguments:
             packed: dict[str, Any] = self._dump(checked, by_alias=True, round_trip=True)
         except (TypeError, ValueError) as error:
             raise _unsendable(error) from error
-        _prove(packed, self._check, self._dump)
+        _prove(packed, self._check, self._dump, packed if self._changing else ())
         return packed
 
     def unpack(self, sent: dict[str, Any]) -> dict[str, Any]:
@@ -174,22 +172,6 @@ def _item_type(hint: Any) -> Any:
         return None
     (inner,) = get_args(hint)
     return get_args(inner)[0] if get_origin(inner) is BatchItem else None
-
-
-def _is_steady(hint: Any) -> bool:
-    """Whether every value of that type can be read back; of models and the like, each value must show it.
-
-    >>> _is_steady(list[str] | None), _is_steady(dict[str, BatchItem[int]])
-    (True, False)
-    """
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin is None:
-        return hint in _STEADY
-    if origin is Literal:
-        return all(type(value) in _STEADY for value in parts)
-    if origin is dict:
-        return parts[0] is str and _is_steady(parts[1])
-    return origin in _STEADY_AROUND_STEADY and all(map(_is_steady, parts))
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -224,8 +206,13 @@ def _unsendable(error: Exception) -> InvalidJob:
     return InvalidJob("args", f"pydantic cannot write them: {error}; use types that it can, with text for keys")
 
 
-def _prove(packed: dict[str, Any], check: Callable[[Any], Any], dump: Callable[..., Any]) -> None:
-    """See to it that the handler will get what ``packed`` holds: there, the job would fail for good or be another."""
+def _prove(
+    packed: dict[str, Any], check: Callable[[Any], Any], dump: Callable[..., Any], changing: Collection[str]
+) -> None:
+    """See to it that the handler will get what ``packed`` holds: there, the job would fail for good or be another.
+
+    Of those in ``changing``, it must be of the same type, too.
+    """
     try:
         got = check(codec.travelled(packed))
     except ValueError as error:
@@ -234,13 +221,15 @@ def _prove(packed: dict[str, Any], check: Callable[[Any], Any], dump: Callable[.
         field, problem = _first_problem(cast("ValidationError", error))
         raise InvalidJob(field, f"the handler could not read what would be sent: {problem}; {_REMEDY}") from error
     again = dump(got, by_alias=True, round_trip=True)
-    if again == packed:
+    if again == packed and not changing:
         return
     for name, value in packed.items():
         arrived = again.get(name)
-        if codec.pack_result(arrived) != codec.pack_result(value):  # a tuple may be a list by now, NaN is never equal
+        same = name not in changing or alike(value, arrived)
+        # Else compared as sent: a tuple may be a list by now, and NaN is never equal.
+        if not same or (arrived != value and codec.pack_result(arrived) != codec.pack_result(value)):
             problem = f"the handler would get {arrived!r:.80} instead of {value!r:.80}"
-            raise InvalidJob(f"args.{name}", f"{problem}; {_REMEDY}")
+            raise InvalidJob(f"args.{name}", f"{problem}; {_REMEDY if same else _REMEDY_OF_UNION}")
 
 
 def _first_problem(error: ValidationError) -> tuple[str, str]:

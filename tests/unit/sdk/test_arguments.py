@@ -135,6 +135,12 @@ class Key:
     x: int
 
 
+@dataclass
+class Tagged:
+    tag: UUID | str
+    more: Tagged | None = None
+
+
 Doubling = Annotated[int, AfterValidator(lambda n: 2 * n)]
 
 
@@ -145,6 +151,16 @@ Doubling = Annotated[int, AfterValidator(lambda n: 2 * n)]
         (Strict, Strict(colour=Colour.RED), "args.it.colour", "could not read what would be sent.*, not 'red'"),
         (Doubling, 2, "args.it", "would get 8 instead of 4"),
         (dict[Key, int], {Key(1): 2}, "args", "pydantic cannot write them: unhashable"),
+        (UUID | str, UUID(int=1), "args.it", r"would get '0.*' instead of UUID.*; types of a union that travel alike"),
+        (list[UUID | str], [UUID(int=1)], "args.it", "travel alike"),
+        (set[UUID | str], {UUID(int=1)}, "args.it", "travel alike"),
+        (dict[UUID | str, int], {UUID(int=1): 1}, "args.it", "travel alike"),
+        (Tagged, Tagged(UUID(int=1)), "args.it", "travel alike"),
+        (int | Decimal | None, Decimal(2), "args.it", "would get 2 instead of Decimal"),
+        (bytes | date, date(2026, 1, 2), "args.it", "would get b'2026-01-02' instead of"),
+        (set[str] | list[str], {"a"}, "args.it", r"would get \['a'\] instead of \{'a'\}"),
+        (Colour | str, Colour.RED, "args.it", "would get 'red' instead of <Colour.RED"),
+        (date | datetime, datetime(2026, 1, 2, tzinfo=None), "args.it", "would get datetime.date"),  # noqa: DTZ001 - likewise
     ],
 )
 def test_what_the_handler_would_not_get_is_refused(hint: Any, value: Any, name: str, says: str) -> None:
@@ -186,6 +202,14 @@ def test_an_item_of_a_batch_is_held_to_the_same() -> None:
         (Decimal, Decimal("1.10")),
         (UUID, uuid4()),
         (dict[str, list[bytes]], {"a": [b"\0"]}),
+        (UUID | str, "a"),
+        (UUID | str, "00000000-0000-0000-0000-000000000001"),
+        (list[UUID | str | None], ["a", None]),
+        (Tagged, Tagged("a", Tagged("b"))),
+        (date | timedelta, timedelta(days=1)),
+        (int | bytes | list[int] | dict[str, int], [1]),
+        (set[str] | list[str], ["a"]),
+        (Decimal | int | None, 2),
     ],
 )
 def test_what_can_be_read_back_is_sent(hint: Any, value: Any) -> None:
@@ -194,6 +218,22 @@ def test_what_can_be_read_back_is_sent(hint: Any, value: Any) -> None:
     handler.__annotations__["it"] = hint
     got = received(handler, it=value)["it"]
     assert got == ([1] if hint == Json[list[int]] else [1, 2] if hint is Any else value)
+
+
+def test_where_anything_goes_it_arrives_as_it_travels() -> None:
+    def handler(free: Any, listed: list, both: UUID | Any, told: UUID | str) -> None: ...  # type: ignore[type-arg]
+
+    got = received(handler, free={1}, listed=[UUID(int=1)], both=UUID(int=1), told="a")
+    assert got == {"free": [1], "listed": [str(UUID(int=1))], "both": str(UUID(int=1)), "told": "a"}
+
+
+def test_an_item_arrives_as_what_it_was() -> None:
+    def handler(items: list[BatchItem[Tagged]]) -> None: ...
+
+    contract = ItemArguments(handler)
+    assert contract.unpack(contract.pack((Tagged("a"),), {})) == {"item": Tagged("a")}
+    with pytest.raises(InvalidJob, match=r"args\.tag: .* travel alike"):
+        contract.pack((Tagged(UUID(int=1)),), {})
 
 
 def test_no_number_is_refused_for_being_none() -> None:
