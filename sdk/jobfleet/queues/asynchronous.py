@@ -154,8 +154,9 @@ class QueueHandle(Verbs):
             await self._follow(flows.configure(*self._at, settings, self._by))
 
     async def forward(self) -> int:
-        """Carry failed jobs that are on their way to the dead-letter queue now; returns how many arrived.
+        """Carry failed jobs that are on their way to the dead-letter queue now; returns how many are not any more.
 
+        These have arrived, or can be taken by no other queue and stay here as failed, as those that have been there.
         Workers of the queue do so every few seconds by themselves, and the operator where there are none.
         """
         return await self._follow(dead_letters.carry_all(*self._at, self._connections.seal, self._by))
