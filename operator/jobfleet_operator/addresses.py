@@ -86,6 +86,7 @@ class RedisUrls:
 
     def recognise(self, fits: Callable[[str], bool]) -> str | None:
         """The URL that fits, of all that are known here: for a queue whose JobQueue is gone."""
+        self._read_own()
         known = [self._own.url, *(one.url for one in self._known.values())]
         return next((url for url in known if url and fits(url)), None)
 

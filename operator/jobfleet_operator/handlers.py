@@ -189,7 +189,9 @@ class Watching:
 
     def _met(self, path: str, is_watch: bool, sentence: str) -> None:
         if sentence == FORBIDDEN and len(self._namespaces) > 1:
-            return  # one of several namespaces may be gone: lists tell, and whether there are others
+            # One of several namespaces may be gone: lists tell, and whether there are others. The server answers.
+            self._reach.note(watched(path))
+            return
         self._reach.note(watched(path), sentence)
         if sentence:
             return

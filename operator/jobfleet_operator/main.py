@@ -196,12 +196,15 @@ class Operator:
                     await self._list(kind, namespace)
             except Forbidden as error:
                 shut[namespace] = error
+                continue
+            if namespace in self._shut:
+                self._shut -= {namespace}
+                self._stale.set()  # what its watches told meanwhile was not taken
+                log.info("namespace %s is served", namespace)
         if len(shut) == len(served):
             raise shut[served[0]]
         for namespace in shut.keys() - self._shut:
             log.warning("namespace %s is not served, the others are: %s", namespace, shut[namespace])
-        for namespace in self._shut - shut.keys():
-            log.info("namespace %s is served", namespace)
         self._shut = frozenset(shut)
 
     async def _list(self, kind: Kind, namespace: str) -> None:

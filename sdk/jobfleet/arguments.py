@@ -229,7 +229,7 @@ def _prove(
         # Else compared as sent: a tuple may be a list by now, and NaN is never equal.
         if not same or (arrived != value and codec.pack_result(arrived) != codec.pack_result(value)):
             problem = f"the handler would get {arrived!r:.80} instead of {value!r:.80}"
-            raise InvalidJob(f"args.{name}", f"{problem}; {_REMEDY if same else _REMEDY_OF_UNION}")
+            raise InvalidJob(f"args.{name}", f"{problem}; {_REMEDY_OF_UNION if name in changing else _REMEDY}")
 
 
 def _first_problem(error: ValidationError) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import contextlib
 from jobfleet.clients.asynchronous import AsyncClient
 from jobfleet.clients.blocking import LOOK_AGAIN_SECONDS
 from jobfleet.ending import end_tasks
-from jobfleet.errors import JobfleetError
+from jobfleet.errors import JobfleetError, Unavailable
 from jobfleet.job import JobView
 from jobfleet.keys import queue_keys
 from jobfleet.scripts import looking
@@ -40,6 +40,8 @@ class Ends:
         try:
             async with asyncio.timeout(None if hasty else timeout):
                 while True:
+                    if self._closed:
+                        raise Unavailable(f"the fleet was closed while job {job_id} was waited for")
                     event.clear()
                     view = await self._client.run(looking.await_end(self._realm, self._queue, job_id, seal=self._seal))
                     if view is None or view.state.terminal:
@@ -70,4 +72,6 @@ class Ends:
     async def close(self) -> None:
         """Stop listening. May be called twice."""
         self._closed = True
+        for event in [event for waiting in self._waiting.values() for event in waiting]:
+            event.set()
         await end_tasks(self._listener)

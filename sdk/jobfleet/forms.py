@@ -47,7 +47,7 @@ def may_change(hint: Any) -> bool:
     >>> may_change(UUID | str), may_change(UUID | None), may_change(list[UUID | str]), may_change(dict[str, Any] | list)
     (True, False, True, False)
     """
-    inside = list(_inside(hint))
+    inside = list(_inside(hint, set()))
     return any(get_origin(part) in _UNIONS and not _told_apart(get_args(part)) for part in inside) and not any(
         map(_is_open, inside)
     )
@@ -64,7 +64,8 @@ def alike(sent: Any, arrived: Any) -> bool:
     if isinstance(sent, dict):
         return alike([*sent, *sent.values()], [*arrived, *arrived.values()])
     if isinstance(sent, set | frozenset):
-        return set(map(type, sent)) == set(map(type, arrived))
+        found = {one: one for one in arrived}
+        return all(one in found and alike(one, found[one]) for one in sent)
     return not isinstance(sent, list | tuple) or all(map(alike, sent, arrived))
 
 
@@ -88,17 +89,18 @@ def _form(hint: Any) -> type | None:
     return dict if kind is dict or has_fields(kind) else kind if kind in _NATIVE else None
 
 
-def _inside(hint: Any, seen: tuple[Any, ...] = ()) -> Iterator[Any]:
-    """A type with all types in it, also of the fields of models."""
+def _inside(hint: Any, seen: set[int]) -> Iterator[Any]:
+    """A type with all types in it, also of the fields of models; into each of these it looks once."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
         hint, parts = parts[0], get_args(parts[0])
         origin = get_origin(hint)
     yield hint
-    if origin is None and has_fields(hint) and hint not in seen:
+    if origin is None and has_fields(hint) and id(hint) not in seen:
+        seen.add(id(hint))
         parts = tuple(_fields(hint))
     for part in parts if origin is not Literal else ():
-        yield from _inside(part, (*seen, hint))
+        yield from _inside(part, seen)
 
 
 def has_fields(kind: Any) -> bool:

@@ -153,6 +153,24 @@ async def test_events_go_on_and_none_is_lost_when_the_connection_breaks(fleet: F
     watching.cancel()
 
 
+async def test_who_watches_or_waits_does_so_no_longer_than_the_fleet_is_open(
+    redis_url: str, server: redis.Redis
+) -> None:
+    fleet = Fleet(redis_url, realm="test")
+    job_id = await fleet.enqueue("photos", "job", {}, delay=3600)
+
+    async def watch() -> None:
+        async for _ in fleet.queue("photos").events():
+            pass
+
+    ends = [asyncio.create_task(watch()), asyncio.create_task(fleet.queue("photos").wait(job_id))]
+    await until_true(lambda: subscribers(server) and "xread" in {client["cmd"] for client in server.client_list()})
+    await fleet.close()
+    async with asyncio.timeout(10):
+        found = await asyncio.gather(*ends, return_exceptions=True)
+    assert {type(one) for one in found} == {Unavailable}
+
+
 async def test_a_wait_ends_when_redis_stays_away() -> None:
     (port,) = ports.free_ports(1)
     url = f"redis://127.0.0.1:{port}/0"

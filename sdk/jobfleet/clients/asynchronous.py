@@ -48,6 +48,7 @@ class AsyncClient:
         self._ready: list[tuple[redis.asyncio.Connection, float]] = []
         self._blocking: redis.asyncio.Redis | None = None
         self._streaming: redis.asyncio.Redis | None = None
+        self._closed = False
 
     def _connect(self, answer_seconds: float | None) -> redis.asyncio.Redis:
         return opened(
@@ -175,10 +176,11 @@ class AsyncClient:
                 return await call(client)
             except (redis_errors.RedisError, OSError) as error:
                 wait = failures.wait(error)
-                if wait is None:
+                if wait is not None and not self._closed:
+                    await client.connection_pool.disconnect(inuse_connections=False)
+                    await asyncio.sleep(wait)
+                if wait is None or self._closed:
                     raise translated(error, self.url) from error
-                await client.connection_pool.disconnect(inuse_connections=False)
-                await asyncio.sleep(wait)
 
     async def _send(self, commands: Sequence[Command[Any]]) -> list[Any]:
         """The raw answers, refusals among them; a script that Redis does not have is sent along and tried again."""
@@ -277,6 +279,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Give the connections back; the client cannot be used afterwards. May be called twice."""
+        self._closed = True
         await self._redis.aclose()
         for client in (self._blocking, self._streaming):
             if client is not None:

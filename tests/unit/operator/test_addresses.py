@@ -63,6 +63,7 @@ def test_the_operators_own_url_may_be_changed_while_it_runs(tmp_path: Path) -> N
     file.write_text(OTHER)
     assert urls.resolve(queue()) == (URL, ""), "it is not read for each queue and round"
     now += RETRY_SECONDS
+    assert urls.recognise(lambda url: url == OTHER) == OTHER, "also where no JobQueue asks any more"
     assert urls.resolve(queue()) == (OTHER, "")
     file.unlink()
     now += RETRY_SECONDS

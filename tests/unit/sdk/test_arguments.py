@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal, NotRequired
 from uuid import UUID, uuid4
 
@@ -15,7 +15,7 @@ import pytest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json, computed_field
 from typing_extensions import TypedDict
 
-from jobfleet import BatchItem, InvalidJob, codec
+from jobfleet import BatchItem, InvalidJob, codec, forms
 from jobfleet.arguments import Arguments, ItemArguments
 from jobfleet.options import JobOptions
 
@@ -115,6 +115,10 @@ class Colour(Enum):
     RED = "red"
 
 
+class Shade(StrEnum):
+    DARK = "dark"
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(strict=True)
     colour: Colour
@@ -210,6 +214,7 @@ def test_an_item_of_a_batch_is_held_to_the_same() -> None:
         (int | bytes | list[int] | dict[str, int], [1]),
         (set[str] | list[str], ["a"]),
         (Decimal | int | None, 2),
+        (set[Shade | str], {Shade.DARK, "x"}),
     ],
 )
 def test_what_can_be_read_back_is_sent(hint: Any, value: Any) -> None:
@@ -218,6 +223,13 @@ def test_what_can_be_read_back_is_sent(hint: Any, value: Any) -> None:
     handler.__annotations__["it"] = hint
     got = received(handler, it=value)["it"]
     assert got == ([1] if hint == Json[list[int]] else [1, 2] if hint is Any else value)
+
+
+def test_each_type_of_a_large_model_is_looked_into_once() -> None:
+    kind: type = int
+    for n in range(40):
+        kind = make_dataclass(f"Level{n}", [(name, kind | None) for name in "abc"])
+    assert len(list(forms._inside(kind, set()))) < 40 * 10
 
 
 def test_where_anything_goes_it_arrives_as_it_travels() -> None:
