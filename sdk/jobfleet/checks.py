@@ -59,8 +59,11 @@ def text(name: str, value: object, most: int) -> str:
     Raises:
         InvalidJob: it has more than ``most`` characters, or one that is not to be seen.
     """
-    hidden = not isinstance(value, str) or any(c.isspace() or not c.isprintable() for c in value)
-    if not isinstance(value, str) or hidden or not 1 <= len(value) <= most:
+    if (
+        not isinstance(value, str)
+        or not 1 <= len(value) <= most
+        or any(c.isspace() or not c.isprintable() for c in value)
+    ):
         raise InvalidJob(name, f"{value!r:.300} must be 1 to {most} printable characters without spaces")
     return value
 

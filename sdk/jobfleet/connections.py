@@ -47,10 +47,9 @@ class Connections:
         if client is None:
             from jobfleet.clients.asynchronous import AsyncClient  # noqa: PLC0415 - see the module's docstring
 
-            for other in [
-                known for known in list(self._clients) if known.is_closed()
-            ]:  # by hand, without its last duties
-                self._forget(other)
+            for other in list(self._clients):
+                if other.is_closed():  # by hand, without its last duties
+                    self._forget(other)
             client = self._clients[loop] = AsyncClient(self.redis_url)
             self._stays[loop] = stay = self._stay(loop)
             with contextlib.suppress(StopIteration):
